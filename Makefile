@@ -1,0 +1,37 @@
+# Each target makes the environment it needs, so that a fresh clone needs nothing but Python and make.
+PYTHON ?= python3
+RUN := .venv/bin
+
+.PHONY: help demo report test check environment vllm-environment chromium clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+demo: environment ## train a small ladder, build a frame, score three checkpoints, draw the report
+	$(RUN)/densing run configs/pipelines/quickstart.yaml
+
+report: environment ## all figures, tables and the page from the shipped data
+	$(RUN)/densing report --out report
+
+test: environment vllm-environment chromium check ## every test, in both environments
+	$(RUN)/python -m pytest -m "not vllm"
+	@if [ -e .venv-vllm/densing-stamp ]; then .venv-vllm/bin/python -m pytest -m vllm; \
+	else echo "tests marked vllm did not run: see the reason above"; fi
+
+check: environment ## formatting, lint, types
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+
+environment:
+	@$(PYTHON) tools/environment.py .venv models,notebooks,test
+
+# vLLM pins other versions of torch and transformers, so it lives in an environment of its own.
+vllm-environment:
+	-@$(PYTHON) tools/environment.py .venv-vllm vllm
+
+chromium:
+	-@sh tools/chromium.sh
+
+clean: ## remove what runs wrote and the environments
+	rm -rf .venv .venv-vllm runs report build

@@ -1,0 +1,5 @@
+"""`python -m densing`."""
+
+from densing.cli import main
+
+main()
