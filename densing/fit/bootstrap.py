@@ -1,0 +1,119 @@
+"""Resampling plans, drawn once and shared by every fit that rests on the same models.
+
+A plan speaks of rows in the caller's order. Fits of several benchmarks on the same checkpoints take the
+same plan, so that what those checkpoints share stays shared in the draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from densing.fit.projection import FloatArray, IntArray
+from densing.fit.status import FitError
+
+Kind = Literal["points", "clusters", "residuals"]
+_FEWEST_CLUSTERS = 3
+"""Distinct clusters a replicate must hold: a law through fewer sizes has no unique exponent."""
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """R replicates of n rows.
+
+    Attributes
+    ----------
+    kind : {"points", "clusters", "residuals"}
+    multiplicity : array, shape (R, n)
+        How often each row is taken.
+    donors : array, shape (R, n)
+        Row whose residual is added to this row's fitted value; the row itself unless residuals are
+        resampled.
+    """
+
+    kind: Kind
+    multiplicity: FloatArray
+    donors: IntArray
+
+    def __len__(self) -> int:
+        return len(self.multiplicity)
+
+    def reordered(self, rows: IntArray) -> Resampling:
+        """The same plan for data held in another order: `rows[i]` is the plan's row of point i."""
+        if sorted(rows) != list(range(self.donors.shape[1])):
+            raise ValueError(f"the plan is over {self.donors.shape[1]} rows, the fit over {len(rows)}")
+        return Resampling(self.kind, self.multiplicity[:, rows], np.argsort(rows)[self.donors[:, rows]])
+
+    def targets(self, fitted: FloatArray, residual: FloatArray, leverage: FloatArray) -> FloatArray:
+        """Replicated data (R, n) from fitted values and residuals (n).
+
+        Resampled residuals are first freed of the fit's pull, r/√(1 − h), and centred, so that their
+        spread is that of the errors (Davison and Hinkley 1997, section 6.2.3).
+        """
+        if self.kind != "residuals":
+            return np.broadcast_to(fitted + residual, self.donors.shape)
+        freed = residual / np.sqrt(1 - np.minimum(leverage, 0.99))
+        return fitted + (freed - freed.mean())[self.donors]
+
+
+def resample_points(rows: int, replicates: int, rng: np.random.Generator) -> Resampling:
+    """Draw rows with replacement."""
+    counts = rng.multinomial(rows, np.full(rows, 1 / rows), size=replicates)
+    return Resampling("points", counts.astype(float), _own(replicates, rows))
+
+
+def resample_clusters(groups: ArrayLike, replicates: int, rng: np.random.Generator) -> Resampling:
+    """Draw whole groups of rows with replacement: the budgets of one run share its trunk.
+
+    Parameters
+    ----------
+    groups : array, shape (n,)
+        Label of each row's cluster.
+
+    Raises
+    ------
+    FitError
+        If there are fewer than three clusters. Replicates that hold fewer distinct ones are redrawn.
+    """
+    labels, member = np.unique(np.asarray(groups), return_inverse=True)
+    if len(labels) < _FEWEST_CLUSTERS:
+        raise FitError(
+            f"{len(labels)} clusters cannot be resampled; give at least {_FEWEST_CLUSTERS}, or resample points"
+        )
+    share = np.full(len(labels), 1 / len(labels))
+    counts = rng.multinomial(len(labels), share, size=replicates)
+    while len(poor := np.flatnonzero((counts > 0).sum(1) < _FEWEST_CLUSTERS)):
+        counts[poor] = rng.multinomial(len(labels), share, size=len(poor))
+    return Resampling("clusters", counts[:, member].astype(float), _own(replicates, len(member)))
+
+
+def resample_residuals(rows: int, replicates: int, rng: np.random.Generator) -> Resampling:
+    """Keep the design and redraw the errors: right for ladders, whose N and D were chosen."""
+    return Resampling("residuals", np.ones((replicates, rows)), rng.integers(rows, size=(replicates, rows)))
+
+
+def resample(
+    kind: Kind, rows: int, replicates: int, rng: np.random.Generator, groups: ArrayLike | None = None
+) -> Resampling:
+    """The plan of that kind; `groups` is needed for clusters only."""
+    if kind == "points":
+        return resample_points(rows, replicates, rng)
+    if kind == "residuals":
+        return resample_residuals(rows, replicates, rng)
+    if groups is None:
+        raise ValueError("resampling clusters needs groups=")
+    return resample_clusters(groups, replicates, rng)
+
+
+def _own(replicates: int, rows: int) -> IntArray:
+    return np.broadcast_to(np.arange(rows), (replicates, rows))
+
+
+def leverage(slopes: FloatArray, weights: FloatArray) -> FloatArray:
+    """Diagonal of the hat matrix from the slopes (n, k) by all constants: the pull of each row."""
+    root = np.sqrt(weights)[:, None]
+    q, _ = np.linalg.qr(slopes * root)
+    return (q**2).sum(1)
