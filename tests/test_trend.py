@@ -1,0 +1,182 @@
+"""Trends recover known slopes, re-select their frontier, and say how far they are extrapolated."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from densing import fit_trend
+from densing.errors import InputError
+from densing.fit.status import FitError
+from densing.forecast import forecast_date, forecast_density, forecast_size
+from densing.frontier import ORIGIN, Dates, date_of, days_since, is_record
+from densing.slope_change import find_breakpoint, slope_change
+
+SLOPE = np.log(2) / 120
+
+
+def simulated(count=50, sigma=0.6, seed=0, slope=SLOPE):
+    rng = np.random.default_rng(seed)
+    days = rng.integers(0, 800, count)
+    values = np.exp(slope * days - 3 + sigma * rng.standard_normal(count))
+    return [date_of(float(d)) for d in days], values
+
+
+def test_an_exact_exponential_is_recovered():
+    dates = [date_of(d) for d in range(0, 700, 35)]
+    trend = fit_trend(dates, np.exp(SLOPE * days_since(dates) - 2), replicates=500)
+    assert trend.doubling_time_days == pytest.approx(120)
+    assert trend.r_squared == pytest.approx(1)
+    assert len(trend.members) == len(dates)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_the_order_of_the_models_does_not_matter(seed):
+    dates, values = simulated()
+    order = np.random.default_rng(seed).permutation(len(values))
+    plain = fit_trend(dates, values, replicates=50)
+    mixed = fit_trend([dates[i] for i in order], values[order], replicates=50)
+    assert mixed.slope_per_day == pytest.approx(plain.slope_per_day, rel=1e-12)
+    assert set(mixed.densities[list(mixed.members)]) == set(plain.densities[list(plain.members)])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.floats(0.01, 100)), min_size=1, max_size=40))
+def test_records_are_the_running_maxima_one_a_date(models):
+    days, values = (np.array(part, float) for part in zip(*models, strict=True))
+    found = Dates.of(days)
+    best = found.best(values[None])
+    expected, top = [], -np.inf
+    for day in np.unique(days):
+        highest = values[days == day].max()
+        expected.append(highest > top)
+        top = max(top, highest)
+    assert is_record(best)[0].tolist() == expected
+
+
+def test_two_models_on_one_date_count_once():
+    dates = [dt.date(2024, 1, 1)] * 2 + [dt.date(2024, 6, 1), dt.date(2025, 1, 1)]
+    trend = fit_trend(dates, [1.0, 2.0, 3.0, 5.0], models=["a", "b", "c", "d"], replicates=50)
+    assert trend.members_table()["model"].tolist() == ["b", "c", "d"]
+
+
+def test_models_without_a_date_or_a_density_are_counted_and_skipped():
+    dates, values = simulated()
+    dates = [None, *dates[1:]]
+    values[1] = np.nan
+    trend = fit_trend(np.array(dates, dtype="datetime64[D]"), values, replicates=50)
+    assert trend.skipped == 2
+    assert len(trend.models) == 48
+
+
+def test_too_few_on_the_frontier_is_refused():
+    with pytest.raises(FitError, match="1 models on the frontier; a trend needs at least 3"):
+        fit_trend([dt.date(2024, 1, 1), dt.date(2024, 6, 1)], [2.0, 1.0])
+
+
+def test_falling_density_has_a_halving_time():
+    dates = [date_of(d) for d in range(0, 600, 60)]
+    trend = fit_trend(dates, np.exp(-SLOPE * days_since(dates)), frontier="all", replicates=200)
+    assert "halving time 120.00 days" in str(trend)
+    with pytest.raises(InputError, match="density halves every 120 days"):
+        forecast_date(trend, 1e10, 1e9)
+
+
+def test_every_replicate_selects_its_frontier():
+    """With the frontier held fixed the interval is narrower than the one that lets it move."""
+    narrower = []
+    for seed in range(10):
+        trend = fit_trend(*simulated(seed=seed), replicates=1000)
+        free, fixed = trend.interval, trend.interval_fixed
+        narrower.append((fixed.high - fixed.low) < (free.high - free.low))
+        assert free.low < trend.slope_per_day < free.high
+    assert sum(narrower) >= 8
+
+
+def test_errors_of_the_densities_widen_the_interval():
+    dates, values = simulated()
+    rng = np.random.default_rng(1)
+    stretch = np.exp(0.3 * rng.standard_normal((400, 1)))
+    draws = values**stretch * np.exp(0.2 * rng.standard_normal((400, len(values))))
+    plain, drawn = fit_trend(dates, values, replicates=2000), fit_trend(dates, values, draws=draws, replicates=2000)
+    reach = [trend.interval.high - trend.slope_per_day for trend in (plain, drawn)]
+    assert reach[1] > 1.2 * reach[0]
+    assert drawn.interval.low < plain.interval.low or not np.isfinite(plain.interval.low)
+    assert drawn.interval_sampling == plain.interval
+    assert drawn.slope_per_day == plain.slope_per_day
+
+
+def test_draws_without_a_size_are_left_out_and_told():
+    dates, values = simulated()
+    draws = np.tile(values, (400, 1))
+    draws[:100, 3] = np.inf
+    trend = fit_trend(dates, values, draws=draws, replicates=500)
+    assert trend.out_of_range_share == pytest.approx(0.25)
+    assert "in 25% of the draws" in str(trend)
+    draws[:390, 3] = np.inf
+    assert not fit_trend(dates, values, draws=draws, replicates=500).interval.bounded
+
+
+def test_the_seed_decides_the_interval():
+    dates, values = simulated()
+    one, same = (fit_trend(dates, values, replicates=500, seed=5).interval for _ in range(2))
+    assert one == same
+
+
+def test_quantile_frontier():
+    dates, values = simulated(count=200)
+    trend = fit_trend(dates, values, frontier="quantile", quantile=0.9)
+    assert trend.doubling_time_days == pytest.approx(120, rel=0.25)
+    above = values >= np.exp(trend.intercept + trend.slope_per_day * days_since(dates))
+    assert above.mean() == pytest.approx(0.1, abs=0.03)
+    with pytest.raises(InputError, match=r"quantile=1\.5"):
+        fit_trend(dates, values, frontier="quantile", quantile=1.5)
+
+
+def test_forecasts_carry_their_distance_from_the_data():
+    trend = fit_trend(*simulated(), replicates=1000)
+    inside = forecast_density(trend, date_of(400))
+    assert inside.warning == ""
+    assert inside.interval.low < inside.value < inside.interval.high
+    outside = forecast_density(trend, trend.last_date + dt.timedelta(days=round(3 * trend.doubling_time_days)))
+    assert outside.doublings_past_data == pytest.approx(3, abs=0.05)
+    assert "extrapolated 3.0 doubling times past the data" in str(outside)
+    assert outside.interval.high / outside.value > inside.interval.high / inside.value
+
+
+def test_size_and_date_forecasts_agree():
+    trend = fit_trend(*simulated(), replicates=1000)
+    date = date_of(900)
+    size = forecast_size(trend, 5e10, date)
+    assert size.value == pytest.approx(5e10 / trend.density(date))
+    when = forecast_date(trend, 5e10, size.value)
+    assert abs((when.date - date).days) <= 1
+    assert when.date <= when.latest
+    assert when.earliest is None or when.earliest <= when.date
+
+
+def test_a_change_of_slope_is_found_where_it_is():
+    rng = np.random.default_rng(0)
+    days = np.sort(rng.integers(0, 1600, 120))
+    logs = np.where(days < 800, 0.002 * days, 1.6 + 0.010 * (days - 800)) + 0.3 * rng.standard_normal(120)
+    dates = [date_of(float(d)) for d in days]
+    change = slope_change(dates, np.exp(logs), date_of(800), replicates=2000)
+    assert change.p_value < 0.01
+    assert change.difference == pytest.approx(0.008, abs=0.002)
+    bend = find_breakpoint(fit_trend(dates, np.exp(logs), replicates=200), replicates=2000)
+    assert abs((bend.date - date_of(800)).days) < 200
+    assert bend.p_value < 0.01
+
+
+def test_no_change_of_slope_is_seldom_one():
+    found = [slope_change(*simulated(count=100, seed=s), date_of(400), replicates=300).p_value for s in range(20)]
+    assert np.mean(np.array(found) < 0.1) <= 0.3
+    assert 0.2 < np.median(found) < 0.9
+    dates, values = simulated()
+    with pytest.raises(FitError, match="before 2023-02-25"):
+        slope_change(dates, values, ORIGIN + dt.timedelta(days=1))
