@@ -1,0 +1,261 @@
+"""Ladders that others released: a manifest, a folder or hub repository of checkpoints, or its revisions.
+
+First everything is listed, with sizes from the configurations and tokens from a stated rule; weights are
+fetched only then.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from densing.errors import InputError
+from densing.ladder.manifest import MANIFEST, Checkpoint, Ladder
+from densing.ladder.tokens_rule import FORMS, TokensRule, parse_tokens_rule
+
+_STEP_REVISION = re.compile(r"step[-_]?\d+", re.IGNORECASE)
+_PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_FETCHED = ("*.json", "*.safetensors", "tokenizer*", "*.model", "merges.txt", "vocab.txt", "README.md")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint that was found, before its weights are fetched.
+
+    Attributes
+    ----------
+    name : str
+        Path below the source, or its revision after the source's name.
+    rung : str
+        What it shares with the other checkpoints of its size.
+    revision : str or None
+    config : Path
+        Folder that holds its config.json.
+    fetch : callable
+        Returns the folder with weights and tokenizer.
+    """
+
+    name: str
+    rung: str
+    revision: str | None
+    config: Path
+    fetch: Callable[[], Path]
+
+
+def load_ladder(
+    source: str | Path | Sequence[str | Path],
+    tokens: str | None = None,
+    *,
+    select: Sequence[str] = (),
+    name: str | None = None,
+    show: Callable[[Ladder], None] | None = None,
+) -> Ladder:
+    """A ladder from one or more sources.
+
+    Parameters
+    ----------
+    source : str, Path, or sequence of them
+        A folder with a manifest, a folder of checkpoints, or a hub repository whose subfolders or
+        revisions are checkpoints. A family with a repository per size is several sources.
+    tokens : str, optional
+        The rule for training tokens, see `densing.ladder.tokens_rule`. A manifest needs none; anything
+        else does.
+    select : sequence of str
+        Patterns; only checkpoints whose name or revision matches one of them.
+    name : str, optional
+        Of the ladder; by default the first source's.
+    show : callable, optional
+        Called with the ladder as it was understood, before any weights are fetched; paths are then those
+        of the configurations.
+
+    Returns
+    -------
+    Ladder
+
+    Raises
+    ------
+    InputError
+        If nothing is found, no rule for tokens is given or it does not cover a checkpoint, a size does not
+        follow from a configuration, or weights are missing or in pickle files.
+    """
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    if len(sources) == 1 and (Path(sources[0]).name == MANIFEST or (Path(sources[0]) / MANIFEST).exists()):
+        return Ladder.read(Path(sources[0]))
+    found = [entry for each in sources for entry in _find(each) if _selected(entry, select)]
+    if not found:
+        chosen = f" that match {', '.join(select)}" if select else ""
+        raise InputError(
+            f"{', '.join(map(str, sources))}: no checkpoints{chosen} (folders or revisions with a config.json)"
+        )
+    if tokens is None:
+        raise InputError(
+            f"{', '.join(map(str, sources))}: how many tokens {_names(found)} were trained on is not recorded; "
+            f"state a rule with tokens: {FORMS}"
+        )
+    rule = parse_tokens_rule(tokens)
+    checkpoints = [_understand(entry, rule) for entry in found]
+    trained = [(entry, checkpoint) for entry, checkpoint in zip(found, checkpoints, strict=True) if checkpoint.tokens]
+    trained.sort(key=lambda pair: (pair[1].params_non_embedding, pair[1].tokens, pair[1].name))
+    understood = _ladder(name or Path(sources[0]).name, [checkpoint for _, checkpoint in trained])
+    if show:
+        show(understood)
+    return replace(
+        understood, checkpoints=tuple(replace(checkpoint, path=_fetched(entry)) for entry, checkpoint in trained)
+    )
+
+
+def _ladder(name: str, checkpoints: Sequence[Checkpoint]) -> Ladder:
+    budgets = sorted({round(checkpoint.tokens / checkpoint.params_non_embedding, 1) for checkpoint in checkpoints})
+    return Ladder(name, tuple(budgets), tuple(checkpoints))
+
+
+def _selected(entry: Found, patterns: Sequence[str]) -> bool:
+    names = [entry.name, entry.revision or entry.name]
+    return not patterns or any(fnmatch.fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def _names(found: Sequence[Found]) -> str:
+    shown = ", ".join(entry.name for entry in found[:6])
+    return shown if len(found) <= 6 else f"{shown} and {len(found) - 6} more"
+
+
+def _find(source: str | Path) -> Iterable[Found]:
+    if Path(source).is_dir():
+        return _in_folder(Path(source))
+    if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        return _on_hub(source)
+    raise InputError(f"{source}: neither a folder nor the name of a hub repository (owner/name)")
+
+
+def _in_folder(root: Path) -> Iterable[Found]:
+    for file in sorted(root.rglob("config.json")):
+        folder = file.parent
+        name = folder.relative_to(root).as_posix() if folder != root else root.name
+        stem, _, last = name.rpartition("/")
+        step = _STEP_REVISION.fullmatch(last) or last.isdigit()
+        rung = (stem or root.name) if step else name
+        shown = f"{root.name}/{name}" if step and not stem else name
+        yield Found(shown, rung, None, folder, partial(Path, folder))
+
+
+def _on_hub(repository: str) -> Iterable[Found]:
+    short = repository.rpartition("/")[2]
+    steps = [revision for revision in _revisions(repository) if _STEP_REVISION.search(revision)]
+    for revision in sorted(steps, key=lambda text: [int(number) for number in re.findall(r"\d+", text)]):
+        config = _download(repository, revision, ("config.json",))
+        fetch = partial(_download, repository, revision, _FETCHED)
+        yield Found(f"{short}/{revision}", short, revision, config, fetch)
+    if steps:
+        return
+    root = _download(repository, None, ("config.json", "*/config.json"))
+    for entry in _in_folder(root):
+        inside = entry.config.relative_to(root)
+        at_root = entry.config == root
+        yield replace(
+            entry,
+            name=short if at_root else entry.name,
+            rung=short if at_root else entry.rung,
+            fetch=partial(_download_folder, repository, inside),
+        )
+
+
+def _download_folder(repository: str, inside: Path) -> Path:
+    return _download(repository, None, [(inside / pattern).as_posix() for pattern in _FETCHED]) / inside
+
+
+def _revisions(repository: str) -> list[str]:
+    """Branches and tags of a hub repository; without network, those in the local cache."""
+    from huggingface_hub import HfApi, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound, GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    try:
+        refs = HfApi().list_repo_refs(repository)
+        return [ref.name for ref in (*refs.branches, *refs.tags)]
+    except GatedRepoError as error:
+        raise InputError(f"{repository}: gated; ask for access on the hub and set HF_TOKEN") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(f"{repository}: no such repository on the hub, and no such folder here") from error
+    except (OfflineModeIsEnabled, OSError) as error:
+        try:
+            cached = [
+                repo for repo in scan_cache_dir().repos if repo.repo_id == repository and repo.repo_type == "model"
+            ]
+        except CacheNotFound:
+            cached = []
+        if not cached:
+            raise InputError(f"{repository}: the hub cannot be reached and nothing of it is cached here") from error
+        return list(cached[0].refs)
+
+
+def _download(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
+    """Files of a revision, from the cache where they are in it."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        at = f" at {revision}" if revision else ""
+        raise InputError(f"{repository}{at}: cannot be fetched: {error}") from error
+
+
+def _understand(entry: Found, rule: TokensRule) -> Checkpoint:
+    everything, without = count_params(entry.config)
+    return Checkpoint(
+        name=entry.name,
+        rung=entry.rung,
+        params=everything,
+        params_non_embedding=without,
+        tokens=rule(entry.name, entry.rung, without),
+        path=entry.config,
+        revision=entry.revision,
+    )
+
+
+def count_params(folder: Path) -> tuple[int, int]:
+    """Parameters of a model with and without its embedding and output head, from its configuration.
+
+    The model is built without memory for its weights, so that any architecture transformers knows is
+    counted exactly.
+
+    Raises
+    ------
+    InputError
+        If the configuration is unreadable, needs code from the repository, or is no causal language model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{folder / 'config.json'}: no causal language model that transformers knows: {error}"
+        ) from error
+    everything = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    embeddings = {
+        id(parameter): parameter.numel()
+        for module in (model.get_input_embeddings(), model.get_output_embeddings())
+        if module is not None
+        for parameter in module.parameters()
+    }
+    total = sum(everything.values())
+    return total, total - sum(embeddings.values())
+
+
+def _fetched(entry: Found) -> Path:
+    folder = entry.fetch()
+    if not any(folder.glob("*.safetensors")):
+        if any(file for pattern in _PICKLE for file in folder.glob(pattern)):
+            raise InputError(
+                f"{folder}: weights only in pickle files, which can run code when loaded; convert them in a safe place "
+                "with transformers: from_pretrained(...).save_pretrained(..., safe_serialization=True)"
+            )
+        raise InputError(f"{folder}: {entry.name} has no weights (model.safetensors)")
+    return folder.resolve()
