@@ -1,0 +1,106 @@
+"""Answers that were already computed, kept where a killed run, or another process, finds them again.
+
+A key is the scope (everything that the answer depends on besides the request: weights, precision, engine,
+tokeniser, boundary and BOS rule) and the request's own tokens, so a changed scope never meets an old answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from densing.artifacts import sha256_of_data
+from densing.errors import DensingError
+
+KEYS_PER_QUERY = 500
+SECONDS_TO_WAIT_FOR_OTHERS = 60.0
+
+
+def request_key(kind: str, *parts: Any) -> bytes:
+    """Digest of a request: its kind ("answer", "text"), and token sequences or JSON-able settings.
+
+    Examples
+    --------
+    >>> request_key("answer", (1, 2), (3,)) == request_key("answer", (1,), (2, 3))
+    False
+    """
+    digest = hashlib.blake2b(kind.encode(), digest_size=16)
+    for part in parts:
+        data = array("q", part).tobytes() if isinstance(part, tuple) else json.dumps(part, sort_keys=True).encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.digest()
+
+
+class RequestCache:
+    """An SQLite file of answers, in write-ahead mode so that several processes can share it.
+
+    Parameters
+    ----------
+    path : Path
+    scope : mapping
+        JSON-able; see the module.
+    fresh : bool
+        Find nothing that was stored before; still store.
+    """
+
+    def __init__(self, path: Path, scope: Mapping[str, Any], *, fresh: bool = False) -> None:
+        self.path = path
+        self._scope = bytes.fromhex(sha256_of_data(dict(scope)))
+        self._fresh = fresh
+        with self._named_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=SECONDS_TO_WAIT_FOR_OTHERS)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # Without a sync per commit a power cut can lose the last commits, a killed process cannot.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS answers "
+                "(scope BLOB, request BLOB, answer TEXT, PRIMARY KEY (scope, request)) WITHOUT ROWID"
+            )
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
+        """Answers of those requests that have one."""
+        found: dict[bytes, Any] = {}
+        if self._fresh:
+            return found
+        with self._named_errors():
+            for some in _chunks(keys):
+                marks = ", ".join("?" * len(some))
+                query = f"SELECT request, answer FROM answers WHERE scope = ? AND request IN ({marks})"
+                rows = self._connection.execute(query, [self._scope, *some])
+                found.update((key, json.loads(answer)) for key, answer in rows)
+        return found
+
+    def store(self, answers: Iterable[tuple[bytes, Any]]) -> None:
+        """Keep answers, all of them or none.
+
+        Raises
+        ------
+        DensingError
+            If the disk is full or the file cannot be written; what was stored before stays.
+        """
+        rows = [(self._scope, key, json.dumps(answer, ensure_ascii=False, allow_nan=False)) for key, answer in answers]
+        with self._named_errors(), self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DensingError(f"{self.path}: {error}; free space, or name another file, or remove this one") from error
+
+
+def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        yield keys[start : start + KEYS_PER_QUERY]

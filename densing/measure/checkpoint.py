@@ -1,0 +1,157 @@
+"""A model to measure: found, checked for what cannot be used, named, and identified by its contents."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from densing.artifacts import sha256_of, sha256_of_data
+from densing.errors import DensingError, InputError
+
+WEIGHTS = "*.safetensors"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+TOKENIZER = ("tokenizer*", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json", "added_tokens.json")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A folder in Hugging Face layout.
+
+    Attributes
+    ----------
+    name : str
+        As in results: the hub's name, or ladder, rung and tokens, or the folder's name.
+    source : str
+        What was asked for.
+    folder : Path
+    """
+
+    name: str
+    source: str
+    folder: Path
+
+    @cached_property
+    def weights(self) -> str:
+        """Hash of weights and configuration."""
+        return _hash_of([*self.folder.glob(WEIGHTS), self.folder / "config.json"])
+
+    @cached_property
+    def tokenizer(self) -> str:
+        """Hash of the tokeniser's files."""
+        return _hash_of({path for pattern in TOKENIZER for path in self.folder.glob(pattern)})
+
+
+def find_checkpoint(model: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> Checkpoint:
+    """Find a model and refuse what cannot or should not be loaded.
+
+    Parameters
+    ----------
+    model : str or Path
+        A local folder (a ladder's rung is one) or a hub name, `organisation/model`.
+    revision : str, optional
+        On the hub.
+    trust_remote_code : bool
+        Allow a model that brings its own code.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, it has no weights or only pickled ones, or it needs code that is not trusted.
+    DensingError
+        If the hub cannot be reached or asks for a licence to be accepted.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        checkpoint = Checkpoint(_local_name(folder.resolve()), str(model), folder.resolve())
+    elif HUB_NAME.fullmatch(str(model)):
+        patterns = [WEIGHTS, "*.json", *TOKENIZER, *(["*.py"] if trust_remote_code else [])]
+        folder = download(str(model), "model", patterns, revision=revision)
+        name = str(model).replace("/", "--") + (f"@{revision}" if revision else "")
+        checkpoint = Checkpoint(name, str(model), folder)
+    else:
+        raise InputError(f"{model}: no such folder, and not a hub name (organisation/model)")
+    _refuse_unusable(checkpoint, trust_remote_code)
+    return checkpoint
+
+
+def _local_name(folder: Path) -> str:
+    """Ladder, rung and tokens for a ladder's checkpoint, else the folder's own name."""
+    ladder = folder.parent.parent
+    if (ladder / "manifest.json").is_file():
+        return "--".join((ladder.name, folder.parent.name, folder.name))
+    return folder.name
+
+
+def _refuse_unusable(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
+    folder = checkpoint.folder
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{checkpoint.source}: no config.json, so not a checkpoint in Hugging Face layout")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{folder / 'config.json'}: not readable as JSON ({error})") from error
+    if not any(folder.glob(WEIGHTS)):
+        pickles = [path.name for pattern in PICKLES for path in folder.glob(pattern)]
+        if pickles:
+            raise InputError(
+                f"{checkpoint.source}: only pickled weights ({', '.join(sorted(pickles)[:3])}), which can run code "
+                "when loaded. Convert them where you trust their source: AutoModelForCausalLM.from_pretrained(FOLDER)"
+                ".save_pretrained(NEW_FOLDER) in transformers writes safetensors"
+            )
+        raise InputError(f"{checkpoint.source}: a checkpoint folder without weights (no {WEIGHTS} file)")
+    if "auto_map" in config and not trust_remote_code:
+        from transformers import CONFIG_MAPPING
+
+        if config.get("model_type") not in CONFIG_MAPPING:
+            raise InputError(
+                f"{checkpoint.source}: brings its own code ({config['auto_map']}), which is run only if you say so: "
+                "--trust-remote-code, after reading it"
+            )
+
+
+def download(name: str, kind: str, patterns: Iterable[str], *, revision: str | None = None) -> Path:
+    """Local folder of a hub repository; only what is missing is fetched.
+
+    Parameters
+    ----------
+    kind : str
+        "model" or "dataset".
+
+    Raises
+    ------
+    DensingError
+        Says whether the repository is gated, absent, or out of reach, and what to do.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
+    except GatedRepoError as error:
+        raise DensingError(
+            f"{name}: this {kind} is gated; accept its terms on its page on the hub, and set HF_TOKEN to your token"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise InputError(f"{name}: no such {kind} on the hub, or it is private (set HF_TOKEN)") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise DensingError(
+            f"{name}: not on this machine, and the hub cannot be reached ({type(error).__name__}); "
+            "connect, or give a local folder"
+        ) from error
+
+
+def _hash_of(files: Iterable[Path]) -> str:
+    return sha256_of_data({path.name: _content_hash(path) for path in sorted(files)})
+
+
+def _content_hash(path: Path) -> str:
+    """SHA-256 of a file; the hub's cache names large files by it, so that they need not be read."""
+    stored = path.resolve()
+    if stored.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", stored.name):
+        return stored.name
+    return sha256_of(path)

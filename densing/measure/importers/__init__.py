@@ -1,0 +1,65 @@
+"""Results of other evaluations: lm-evaluation-harness, lighteval, OpenCompass, and plain CSV.
+
+Every value of a file is imported as it stands there, with the settings the file states. Values of benchmarks
+that densing knows carry their name; the others are kept and listed, not dropped.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from densing.errors import InputError
+from densing.measure.importers.harnesses import read_lighteval, read_lm_eval
+from densing.measure.importers.tables import read_opencompass, read_plain_csv
+from densing.measure.importers.values import Imported, ImportedValue
+
+__all__ = ["Imported", "ImportedValue", "read_results"]
+
+
+def read_results(path: Path) -> Imported:
+    """Read a results file, whichever of the known formats it is in.
+
+    Raises
+    ------
+    InputError
+        If it is missing, broken, or in none of the formats.
+    """
+    if path.is_dir():
+        found = sorted(path.glob("**/results*.json"))
+        if len(found) != 1:
+            raise InputError(f"{path}: {len(found)} results*.json files in this folder; name the one to import")
+        path = found[0]
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return _read_csv(path) if path.suffix.lower() == ".csv" else _read_json(path)
+
+
+def _read_json(path: Path) -> Imported:
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as JSON, truncated perhaps ({error})") from error
+    if not isinstance(data, dict) or not isinstance(data.get("results"), dict):
+        raise InputError(f"{path}: no 'results'; known are results of lm-eval, lighteval, OpenCompass (CSV), and CSV")
+    return read_lighteval(path, data) if "config_general" in data else read_lm_eval(path, data)
+
+
+def _read_csv(path: Path) -> Imported:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not readable as CSV ({error})") from error
+    columns = [column.strip() for column in reader.fieldnames or []]
+    if columns[:4] == ["dataset", "version", "metric", "mode"]:
+        return read_opencompass(path, rows, columns[4:])
+    if {"model", "benchmark", "score"} <= set(columns):
+        return read_plain_csv(path, rows)
+    raise InputError(
+        f"{path}: neither an OpenCompass summary (dataset,version,metric,mode,MODEL...) nor a table with the columns "
+        f"model, benchmark, score; its columns are {', '.join(columns) or 'none'}"
+    )

@@ -1,0 +1,116 @@
+"""Imported values as rows of the registry, or as a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from densing.artifacts import sha256_of
+from densing.errors import InputError
+from densing.measure.importers.values import CHAIN_OF_THOUGHT, MMLU_SUBJECT, Imported, ImportedValue
+from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from densing.registry import ScoreEntry
+
+PREFERRED_METRICS = ("acc_norm", "acc", "exact_match", "pass@1", "extractive_match")
+
+
+def registry_rows(imported: Imported, model: str | None = None) -> list[ScoreEntry]:
+    """Scores of known benchmarks, as the registry has them.
+
+    Parameters
+    ----------
+    model : str, optional
+        The registry's name for the model; the file's own if not given.
+
+    Raises
+    ------
+    InputError
+        If there is none, or several models are to be given one name.
+    """
+    from densing.registry import ScoreEntry
+
+    if not imported.known:
+        raise InputError(f"{imported.path}: no value of a benchmark that the registry has; nothing to add")
+    models = {value.model for value in imported.known}
+    if model is not None and len(models) > 1:
+        raise InputError(f"{imported.path} has {len(models)} models; import it without --model")
+    return [
+        ScoreEntry(
+            model=model or value.model,
+            benchmark=str(value.benchmark),
+            shots=_shots_in_words(value, imported),
+            score=round(value.score, 10),
+            source=imported.source,
+            note="; ".join(filter(None, (f"{value.task}, {value.metric}", value.note))),
+            verified=True,
+        )
+        for value in imported.known
+    ]
+
+
+def _shots_in_words(value: ImportedValue, imported: Imported) -> str:
+    """As the registry writes shots. lm-eval states none, or 0, for a group, and the right number for its parts."""
+    shots = value.shots
+    if value.benchmark == "mmlu":
+        parts = {v.shots for v in imported.values if v.model == value.model and MMLU_SUBJECT.fullmatch(v.task)}
+        shots = parts.pop() if len(parts) == 1 else shots
+    if shots is None:
+        return "not stated"
+    if value.benchmark in ("humaneval", "mbpp"):
+        return f"{shots} (pass@1)"
+    return f"{shots} (CoT)" if value.task in CHAIN_OF_THOUGHT else str(shots)
+
+
+def measurements(imported: Imported) -> list[Measurement]:
+    """A measurement per model: a benchmark's task by densing's name, every other task by its own."""
+    by_model: dict[str, list[ImportedValue]] = {}
+    for value in imported.values:
+        by_model.setdefault(value.model, []).append(value)
+    return [_measurement(imported, model, values) for model, values in by_model.items()]
+
+
+def _measurement(imported: Imported, model: str, values: Sequence[ImportedValue]) -> Measurement:
+    by_task: dict[str, list[ImportedValue]] = {}
+    for value in values:
+        by_task.setdefault(value.task, []).append(value)
+    results = {}
+    for task, found in by_task.items():
+        best = min(found, key=_preference)
+        name = best.benchmark or task.replace("/", "_")
+        every = [
+            {"metric": v.metric, "filter": v.filter, "value": v.value, "stderr": v.stderr, "note": v.note}
+            for v in found
+        ]
+        results[name] = TaskResult(
+            task=name,
+            score=best.score,
+            score_items=best.samples or 0,
+            settings={"task": task, "metric": best.metric, "shots": best.shots, "values": every},
+        )
+    return Measurement(
+        model=model.strip("/").replace("/", "--"),
+        suite=f"imported-{imported.path.stem}",
+        engine=imported.harness,
+        settings=imported.settings | {"source": model, "asked": {}},
+        tasks=results,
+        made_from={imported.path.name: sha256_of(imported.path)},
+    )
+
+
+def item_rows(imported: Imported, measurement: Measurement) -> dict[str, pd.DataFrame]:
+    """Rows of the tasks whose samples were there, in the columns of a measurement."""
+    rows = {}
+    for name, result in measurement.tasks.items():
+        samples = imported.samples.get(result.settings["task"])
+        if samples is not None:
+            rows[name] = samples.reindex(columns=list(ITEM_COLUMNS))
+    return rows
+
+
+def _preference(value: ImportedValue) -> tuple[bool, int, str]:
+    place = PREFERRED_METRICS.index(value.metric) if value.metric in PREFERRED_METRICS else len(PREFERRED_METRICS)
+    return value.benchmark is None, place, value.metric

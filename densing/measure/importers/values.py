@@ -1,0 +1,159 @@
+"""What an import gives, and which of its values belong to a benchmark that densing knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from densing.artifacts import sha256_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KNOWN: dict[str, dict[str, tuple[str, ...]]] = {
+    "mmlu": {"mmlu": ("acc", "accuracy", "naive_average", "weighted_average")},
+    "bbh": {"bbh": ("exact_match", "naive_average", "score"), "bbh_cot_fewshot": ("exact_match",)},
+    "math": {
+        "minerva_math": ("exact_match", "math_verify"),
+        "hendrycks_math": ("exact_match",),
+        "math": ("accuracy", "extractive_match", "qem"),
+    },
+    "humaneval": {
+        "humaneval": ("pass@1", "pass_at_1"),
+        "openai_humaneval": ("humaneval_pass@1", "pass@1"),
+    },
+    "mbpp": {"mbpp": ("pass_at_1", "pass@1", "score", "mbpp_pass@1")},
+}
+"""Benchmark: the tasks that are it in some harness, and the metrics that are its score, the preferred first."""
+
+CHAIN_OF_THOUGHT = {"bbh_cot_fewshot", "bbh", "minerva_math"}
+MMLU_SUBJECTS = 57
+MMLU_SUBJECT = re.compile(r"(?:hendrycksTest-|mmlu[_:-])(?!stem$|other$|humanities$|social_sciences$|_average$)(.+)")
+
+
+@dataclass(frozen=True)
+class ImportedValue:
+    """One number of a results file.
+
+    Attributes
+    ----------
+    model, task, metric : str
+        As the file names them.
+    filter : str or None
+        lm-eval's answer filter.
+    value : float
+        As it stands in the file.
+    is_fraction : bool
+        Whether 1 means all right (as in lm-eval), and not 100.
+    stderr : float or None
+        In the unit of the value.
+    shots, samples : int or None
+        As the file states them.
+    benchmark : str or None
+        densing's name for it; None for a task it does not know, or for a second metric of one it does.
+    note : str
+    """
+
+    model: str
+    task: str
+    metric: str
+    filter: str | None
+    value: float
+    is_fraction: bool
+    stderr: float | None = None
+    shots: int | None = None
+    samples: int | None = None
+    benchmark: str | None = None
+    note: str = ""
+
+    @property
+    def score(self) -> float:
+        """Percent, where the value is one of a hundred at all."""
+        return 100.0 * self.value if self.is_fraction else self.value
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A results file.
+
+    Attributes
+    ----------
+    path : Path
+    harness : str
+        With its version where the file states it.
+    settings : dict
+        Everything else it states about how it was made.
+    values : tuple of ImportedValue
+    samples : dict of str to DataFrame
+        Rows per task where the harness kept them.
+    """
+
+    path: Path
+    harness: str
+    settings: dict[str, Any]
+    values: tuple[ImportedValue, ...]
+    samples: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """The file, by name and content."""
+        return f"{self.path.name} (sha256 {sha256_of(self.path)[:12]}, {self.harness})"
+
+    @property
+    def known(self) -> list[ImportedValue]:
+        """Values that are the score of a benchmark."""
+        return [value for value in self.values if value.benchmark]
+
+    @property
+    def unknown_tasks(self) -> list[str]:
+        """Tasks that are no benchmark of densing, nor a part of one."""
+        named = {value.task for value in self.known}
+        parts = {"mmlu"} & {value.benchmark for value in self.known}
+        tasks = dict.fromkeys(value.task for value in self.values if value.task not in named)
+        return [task for task in tasks if not (parts and (MMLU_SUBJECT.fullmatch(task) or task.startswith("mmlu_")))]
+
+
+def name_benchmarks(values: Sequence[ImportedValue]) -> tuple[ImportedValue, ...]:
+    """Mark the values that are a benchmark's score; MMLU by subject gets the mean of its subjects added."""
+    named = list(values)
+    for model in dict.fromkeys(value.model for value in values):
+        own = [place for place, value in enumerate(named) if value.model == model]
+        for benchmark, tasks in KNOWN.items():
+            candidates = [place for place in own if _rank(named[place], tasks) is not None]
+            if candidates:
+                best = min(candidates, key=lambda place: _rank(named[place], tasks) or (0, 0))
+                note = "chain of thought" if named[best].task in CHAIN_OF_THOUGHT else named[best].note
+                named[best] = replace(named[best], benchmark=benchmark, note=note)
+            elif benchmark == "mmlu" and (mean := _mean_of_subjects([named[place] for place in own])):
+                named.append(mean)
+    return tuple(named)
+
+
+def _rank(value: ImportedValue, tasks: dict[str, tuple[str, ...]]) -> tuple[int, int] | None:
+    """Preference of a value for a benchmark; None if it is not its score."""
+    task = value.task.lower()
+    if task not in tasks or value.metric.lower() not in tasks[task]:
+        return None
+    return list(tasks).index(task), tasks[task].index(value.metric.lower())
+
+
+def _mean_of_subjects(values: Iterable[ImportedValue]) -> ImportedValue | None:
+    """MMLU from its 57 subjects, each counting the same, as it was published before harnesses had groups."""
+    subjects = {v.task: v for v in values if v.metric == "acc" and MMLU_SUBJECT.fullmatch(v.task)}
+    if len(subjects) != MMLU_SUBJECTS:
+        return None
+    first = next(iter(subjects.values()))
+    shots = {value.shots for value in subjects.values()}
+    return replace(
+        first,
+        task="mmlu",
+        value=sum(value.value for value in subjects.values()) / MMLU_SUBJECTS,
+        stderr=None,
+        samples=None,
+        shots=shots.pop() if len(shots) == 1 else None,
+        benchmark="mmlu",
+        note="mean of the 57 subjects",
+    )

@@ -1,0 +1,195 @@
+"""The measurement: what one model did on one suite, per task and per item.
+
+`<out>/<model>/<suite>/<task>.json` holds the totals with the settings they were measured under, and
+`<task>.parquet` beside it one row per item.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from densing.artifacts import ArtifactError, atomic, read_json, sha256_of, write_json
+from densing.errors import InputError
+from densing.measure.metrics import NATS_PER_BIT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KIND = "measurement"
+ITEM_COLUMNS = ("item", "answer_logprob", "tokens", "bytes", "greedy", "correct", "response")
+"""Of a Parquet file: name of the item; natural logarithm of the gold answer's probability, and the tokens and
+UTF-8 bytes it is over; whether greedy decoding gives the answer; score of the item (0 or 1); what was chosen
+or written. Empty where the task has no loss, or no score."""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """One task of a measurement.
+
+    Attributes
+    ----------
+    task : str
+        The suite's name for the benchmark.
+    conditional_loss : float or None
+        −ln P(answer | instruction), nats per answer token.
+    bits_per_byte : float or None
+        The same over the same text's UTF-8 bytes.
+    score, chance : float or None
+        Percent.
+    items, score_items : int
+        Items behind the loss, and behind the score.
+    tokens, bytes : int
+        Of all answers.
+    settings : dict
+        Shots, seeds, variants, and everything else the numbers depend on.
+    """
+
+    task: str
+    conditional_loss: float | None = None
+    bits_per_byte: float | None = None
+    score: float | None = None
+    chance: float | None = None
+    items: int = 0
+    score_items: int = 0
+    tokens: int = 0
+    bytes: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_items(
+        cls, task: str, items: pd.DataFrame, *, score: float | None, chance: float | None, settings: dict[str, Any]
+    ) -> TaskResult:
+        """Totals of a table of items (`ITEM_COLUMNS`); the score is lm-eval's."""
+        scored = items[items["answer_logprob"].notna()]
+        nats = -math.fsum(scored["answer_logprob"])
+        tokens, bytes_ = int(scored["tokens"].sum()), int(scored["bytes"].sum())
+        return cls(
+            task=task,
+            conditional_loss=nats / tokens if tokens else None,
+            bits_per_byte=nats / NATS_PER_BIT / bytes_ if bytes_ else None,
+            score=score,
+            chance=chance,
+            items=len(scored),
+            score_items=int(items["correct"].notna().sum()),
+            tokens=tokens,
+            bytes=bytes_,
+            settings=settings,
+        )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One model on one suite.
+
+    Attributes
+    ----------
+    model, suite, engine : str
+    settings : dict
+        What all tasks have in common.
+    tasks : dict of str to TaskResult
+    made_from : dict of str to str
+        Hashes of the weights, the tokeniser and the suite.
+    folder : Path or None
+        Where it was read from or written to.
+    """
+
+    model: str
+    suite: str
+    engine: str
+    settings: dict[str, Any]
+    tasks: dict[str, TaskResult]
+    made_from: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def write(self, out: Path, items: Mapping[str, pd.DataFrame] | None = None) -> Measurement:
+        """Write every task's files under `out`, and return this measurement with its folder.
+
+        Parameters
+        ----------
+        out : Path
+            Root of all measurements.
+        items : mapping of str to DataFrame, optional
+            Rows of each task.
+        """
+        folder = out / self.model / self.suite
+        for name, result in self.tasks.items():
+            payload: dict[str, Any] = {
+                "model": self.model,
+                "suite": self.suite,
+                "engine": self.engine,
+                "settings": self.settings,
+                "result": asdict(result),
+            }
+            if items is not None and name in items:
+                rows = folder / f"{name}.parquet"
+                with atomic(rows, "wb") as file:
+                    items[name].to_parquet(file, index=False)
+                payload["items_sha256"] = sha256_of(rows)
+            write_json(folder / f"{name}.json", KIND, payload, made_from=self.made_from)
+        return Measurement(
+            self.model, self.suite, self.engine, self.settings, self.tasks, made_from=self.made_from, folder=folder
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Measurement:
+        """Read a model's folder of a suite.
+
+        Raises
+        ------
+        ArtifactError
+            If there is none, or a file of it is broken or belongs to another measurement.
+        """
+        files = sorted(folder.glob("*.json"))
+        if not files:
+            raise ArtifactError(f"{folder}: no measurement here")
+        artifacts = {path: read_json(path, KIND) for path in files}
+        first = artifacts[files[0]]
+        for path, artifact in artifacts.items():
+            for key in ("model", "suite", "engine", "settings"):
+                if artifact.payload[key] != first.payload[key] or artifact.made_from != first.made_from:
+                    raise ArtifactError(f"{path}: measured in another run than {files[0].name}; measure again")
+        tasks = {
+            artifact.payload["result"]["task"]: TaskResult(**artifact.payload["result"])
+            for artifact in artifacts.values()
+        }
+        payload = first.payload
+        return cls(
+            payload["model"],
+            payload["suite"],
+            payload["engine"],
+            payload["settings"],
+            tasks,
+            made_from=first.made_from,
+            folder=folder,
+        )
+
+    def items(self, task: str) -> pd.DataFrame:
+        """Rows of a task, one per item; see `ITEM_COLUMNS`.
+
+        Raises
+        ------
+        InputError
+            If the measurement has no rows, as an imported one.
+        ArtifactError
+            If the rows are not those that were measured.
+        """
+        import pandas as pd
+
+        if self.folder is None or not (self.folder / f"{task}.parquet").is_file():
+            raise InputError(f"{self.model}, {self.suite}, {task}: no rows were kept")
+        path = self.folder / f"{task}.parquet"
+        expected = read_json(path.with_suffix(".json"), KIND).payload.get("items_sha256")
+        if sha256_of(path) != expected:
+            raise ArtifactError(f"{path}: not the rows that its .json speaks of; measure again")
+        return pd.read_parquet(path)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per task: the columns of `TaskResult` without its settings, and the model."""
+        import pandas as pd
+
+        rows = [{"model": self.model, **asdict(result)} for result in self.tasks.values()]
+        return pd.DataFrame(rows).drop(columns="settings")
