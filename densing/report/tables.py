@@ -1,0 +1,253 @@
+"""Tables as CSV, Markdown and LaTeX (booktabs), each naming the artifact its numbers stand in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from densing.artifacts import atomic, harmless
+from densing.fit.intervals import Interval
+from densing.trend import DAYS_PER_MONTH
+from densing.units import short_count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from densing.frame_comparison import FrameRow
+    from densing.report.data import ReportData
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report.
+
+    Attributes
+    ----------
+    name : str
+        Of its files.
+    title : str
+    rows : DataFrame
+        Numbers, for CSV.
+    shown : DataFrame
+        The same for people: rounded, with units in the headings and intervals in one cell.
+    source : str
+        Where the numbers stand.
+    """
+
+    name: str
+    title: str
+    rows: pd.DataFrame
+    shown: pd.DataFrame
+    source: str
+
+    def csv(self) -> str:
+        """Comma-separated values; cells that a spreadsheet would run are defused."""
+        return self.rows.map(harmless).to_csv(index=False, lineterminator="\n")
+
+    def markdown(self) -> str:
+        """A Markdown table with its title and source."""
+        header = [markdown_text(str(column)) for column in self.shown]
+        lines = [f"**{markdown_text(self.title)}**", "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
+        for row in self.shown.itertuples(index=False):
+            lines.append(f"| {' | '.join(markdown_text(str(cell)) for cell in row)} |")
+        return "\n".join([*lines, "", f"Numbers: `{self.source}`", ""])
+
+    def latex(self) -> str:
+        """A LaTeX table in the style of booktabs, with caption and source."""
+        header = " & ".join(latex_text(str(column)) for column in self.shown)
+        body = [
+            " & ".join(latex_text(str(cell)) for cell in row) + r" \\" for row in self.shown.itertuples(index=False)
+        ]
+        alignment = "".join("l" if not _numeric(self.shown[column]) else "r" for column in self.shown)
+        return "\n".join(
+            [
+                r"\begin{table}",
+                rf"\caption{{{latex_text(self.title)}. Numbers: \texttt{{{latex_text(self.source)}}}}}",
+                rf"\begin{{tabular}}{{{alignment}}}",
+                r"\toprule",
+                rf"{header} \\",
+                r"\midrule",
+                *body,
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table}",
+                "",
+            ]
+        )
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write all three forms."""
+        forms: dict[str, Callable[[], str]] = {"csv": self.csv, "md": self.markdown, "tex": self.latex}
+        paths = []
+        for ending, make in forms.items():
+            path = folder / f"{self.name}.{ending}"
+            with atomic(path) as file:
+                file.write(make())
+            paths.append(path)
+        return paths
+
+
+def markdown_text(text: str) -> str:
+    """Foreign text that a Markdown table shows as it is."""
+    escaped = re.sub(r"([\\`*_{}\[\]<>|#!~])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;")
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "∞": r"$\infty$", "≤": r"$\le$", "≥": r"$\ge$", "–": "--",
+    "−": "$-$", "ρ": r"$\rho$", "α": r"$\alpha$", "β": r"$\beta$", "N̂": r"$\hat{N}$", "₀": "$_0$", "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def latex_text(text: str) -> str:
+    """Foreign text that LaTeX sets as it is."""
+    plain = " ".join(text.split())
+    return "".join(_LATEX.get(letter, letter) for letter in re.findall(r"N̂|.", plain))
+
+
+def _numeric(column: pd.Series[Any]) -> bool:
+    return all(str(cell)[:1] in "0123456789<>–" or str(cell) in ("", "nan") for cell in column)
+
+
+def densities_table(data: ReportData, which: str) -> Table:
+    """Every model of a set, the densest first."""
+    row = data.row(which)
+    frame = row.densities.to_frame()
+    shown = [
+        {
+            "model": detail["model"],
+            "released": detail["release_date"],
+            "size": short_count(detail["size"]),
+            "average score (%)": f"{detail['score']:.1f}",
+            "N̂": short_count(detail["effective_size"]) if np.isfinite(detail["effective_size"]) else "",
+            "density ρ": _density_text(detail),
+            "95%, frame's optimum": str(Interval(detail["density_low_within"], detail["density_high_within"])),
+            "95%, all optima": str(Interval(detail["density_low"], detail["density_high"])),
+            "status": detail["status"],
+        }
+        for detail in frame.to_dict("records")
+    ]
+    title = f"Densities of {row.densities.title}"
+    return _table(data, f"densities_{which}", title, frame, shown, f"densities/{row.densities.label}")
+
+
+def _density_text(detail: dict[Any, Any]) -> str:
+    if np.isfinite(detail["density"]):
+        return f"{detail['density']:.3g}"
+    return f"{'<' if 'chance' in str(detail['status']) else '>'} {detail['bound']:.3g}"
+
+
+def frames_table(data: ReportData, which: str) -> Table:
+    """The doubling time of a set of models under every frame."""
+    import pandas as pd
+
+    rows = list(data.rows[which].values())
+    shown = []
+    for row in rows:
+        doubling, own, every = row.texts
+        numbers = row.to_dict()
+        shown.append(
+            {
+                "frame": row.frame.name, "D₀ (tokens)": f"{numbers['D0']:.3g}", "α": f"{numbers['alpha']:.3f}",
+                "β": f"{numbers['beta']:.3f}", "E": f"{numbers['E']:.3f}", "data floor": f"{numbers['data_floor']:.3f}",
+                "in range": f"{numbers['in_range']} of {numbers['models']}", "doubling time": doubling,
+                "95%, frame's optimum": own, "95%, all optima": every,
+                "draws out of range": _share(row),
+            }
+        )  # fmt: skip
+    title = f"Doubling time of {rows[0].densities.title.partition(' in frame')[0]} under every frame"
+    source = "; ".join(str(data.artifacts.get(f"trends/{row.densities.label}", "")) for row in rows if row.trend)
+    return Table(f"frames_{which}", title, pd.DataFrame([row.to_dict() for row in rows]), pd.DataFrame(shown), source)
+
+
+def _share(row: FrameRow) -> str:
+    return f"{row.trend.out_of_range_share:.0%}" if row.trend else ""
+
+
+def trend_table(data: ReportData, which: str) -> Table:
+    """The frontier's models and the line through them."""
+    row = data.row(which)
+    assert row.trend is not None
+    members = row.trend.members_table()
+    shown = [
+        {
+            "model": r["model"],
+            "released": r["release_date"],
+            "density ρ": f"{r['density']:.3g}",
+            "on the line": f"{r['on_line']:.3g}",
+        }
+        for r in members.to_dict("records")
+    ]
+    days = row.trend.doubling_time_days
+    title = (
+        f"Frontier of {row.densities.title}: A = {row.trend.slope_per_day:.6f} per day, "
+        f"R² = {row.trend.r_squared:.4f}, "
+        f"doubling time {days:.1f} days ({days / DAYS_PER_MONTH:.2f} months), 95% {row.texts[1]}"
+    )
+    return _table(data, f"trend_{which}", title, members, shown, f"trends/{row.densities.label}")
+
+
+def corollaries_table(data: ReportData) -> Table:
+    """What follows from the trend, beside the article's numbers."""
+    import pandas as pd
+
+    rows = pd.DataFrame([vars(row) for row in data.corollaries])
+    shown = [
+        {
+            "corollary": row.name,
+            "here": f"{row.ours:.4g}",
+            "95%": str(Interval(row.low, row.high)) if np.isfinite(row.low) or np.isfinite(row.high) else "",
+            "article": f"{row.article:.4g}" if np.isfinite(row.article) else "",
+            "unit": row.unit,
+            "why": row.reason,
+        }
+        for row in data.corollaries
+    ]
+    name = "trends/" + (data.row("published").densities.label if "published" in data.rows else "")
+    return _table(data, "corollaries", "Corollaries, beside the article's numbers", rows, shown, name)
+
+
+def compression_table(data: ReportData) -> Table:
+    """Compressed models and their parents."""
+    shown = [
+        {
+            "model": r["model"], "parent": r["parent"], "density ρ": f"{r['density']:.3g}",
+            "parent's density": f"{r['parent_density']:.3g}", "ratio": f"{r['ratio']:.2f}",
+        }
+        for r in data.compression.to_dict("records")
+    ]  # fmt: skip
+    source = "published_densities.csv, panel compression (Xiao et al. 2025)"
+    import pandas as pd
+
+    return Table(
+        "compression",
+        "Compressed models and the models they were made from",
+        data.compression,
+        pd.DataFrame(shown),
+        source,
+    )
+
+
+def _table(
+    data: ReportData, name: str, title: str, rows: pd.DataFrame, shown: Sequence[dict[str, Any]], artifact: str
+) -> Table:
+    import pandas as pd
+
+    return Table(name, title, rows, pd.DataFrame(list(shown)), str(data.artifacts.get(artifact, artifact)))
+
+
+def all_tables(data: ReportData) -> list[Table]:
+    """Every table that the data allow."""
+    tables = [corollaries_table(data), compression_table(data)]
+    for which in data.rows:
+        tables += [densities_table(data, which), frames_table(data, which)]
+        if data.row(which).trend is not None:
+            tables.append(trend_table(data, which))
+    return tables

@@ -1,0 +1,137 @@
+// Puts the parts together: what the reader chooses reaches every part that shows it.
+
+const form = byId("filters"), dark = matchMedia("(prefers-color-scheme: dark)");
+const chart = createChart(byId("chart"), showReadout);
+const table = createTable(document.querySelector("table.models"), byId("columns"));
+let rows = [];
+
+function showReadout(row) {
+  const readout = byId("readout");
+  if (!row) {
+    readout.replaceChildren(element("p", { class: "intro" }, "Point at a model in the chart to see its density, size, score and sources."));
+    return;
+  }
+  const facts = [
+    ["Density ρ", `${row.density_text}${row.frontier ? ", on the frontier" : ""}`],
+    ["95% at the optimum", intervalText(row)],
+    ["95% over all optima", row.interval_all_text],
+    ["Size", row.size_text],
+    ["Effective size", row.effective_text],
+    ["Score", row.score_text && `${row.score_text}%`],
+    ["Released", row.date],
+    ["Status", row.status],
+  ];
+  readout.replaceChildren(
+    element("h3", {}, row.name),
+    element("p", { class: "origin" }, [row.family, row.architecture].filter(Boolean).join(", ")),
+    factList(facts),
+    ...noteList(row),
+    element("h4", {}, "Sources"),
+    sourceList(row, false),
+  );
+}
+
+function showLegend(looks) {
+  const mark = (shape, colour, area = 80) => {
+    const svg = svgPart("svg", { width: 2 * Math.ceil(Math.sqrt(area)), height: 2 * Math.ceil(Math.sqrt(area)), "aria-hidden": "true", viewBox: "-10 -10 20 20" });
+    const half = Math.ceil(Math.sqrt(area));
+    svg.setAttribute("viewBox", `${-half} ${-half} ${2 * half} ${2 * half}`);
+    const path = svgPart("path", { d: d3.symbol(shape, area)() });
+    path.style.fill = colour;
+    svg.append(path);
+    return svg;
+  };
+  const items = [...looks].map(([family, { shape, colour }]) => element("li", {}, mark(shape, colour), shortened(family, 24)));
+  if (rows.some((row) => !looks.has(row.family))) items.push(element("li", {}, mark(OTHERS.shape, OTHERS.colour), "other families"));
+  items.push(element("li", {}, element("span", { class: "key ring" }), "frontier"));
+  if (currentReading().trend) items.push(element("li", {}, element("span", { class: "key line" }), "trend, 95% band"));
+  const sizes = [1e9, 1e10, 1e11].map((size) => [mark(d3.symbolCircle, "var(--series-other)", markArea(size)), `${size / 1e9}B`]);
+  items.push(element("li", {}, "size", ...sizes.flat()));
+  byId("legend").replaceChildren(...items);
+}
+
+/** The models that pass the filters, in the chart and in the table, and their count. */
+function showModels() {
+  const passes = filterOf(form), passing = rows.filter(passes), drawn = passing.filter((row) => row.drawn);
+  const { models } = currentSet(), looks = familyLooks(models);
+  chart.show(rows, passing, currentReading().trend, looks);
+  table.filter(passes);
+  showLegend(looks);
+  byId("none-shown").hidden = passing.length > 0;
+  const densest = d3.greatest(passing, (row) => row.density ?? -Infinity);
+  const outside = passing.filter((row) => !row.inRange).length, undated = passing.length - drawn.length - outside;
+  byId("shown").replaceChildren(
+    `${passing.length} of ${rows.length} models`,
+    outside ? `, ${outside} of them out of range and only in the table` : "",
+    undated ? `, ${undated} without a date and only in the table` : "",
+    ...(densest && densest.inRange ? ["; the densest: ", element("bdi", {}, densest.name), `, ρ ${densest.density_text}`] : []),
+  );
+  const chosen = [...form.querySelectorAll("[name=family]:checked")].map((box) => box.value);
+  byId("family-choice").textContent = chosen.length ? chosen.join(", ") : "all";
+}
+
+/** Everything, after the set or the frame changed. */
+function showReading() {
+  rows = currentRows();
+  showHeadline();
+  markFrame();
+  table.build(rows);
+  showModels();
+}
+
+function chooseSet(name) {
+  choice.set = name;
+  const frames = Object.keys(currentSet().readings);
+  if (!frames.includes(choice.frame)) [choice.frame] = frames;
+  buildFrames(chooseFrame);
+  showReading();
+}
+
+function chooseFrame(name) {
+  choice.frame = name;
+  showReading();
+}
+
+function showTheme() {
+  const isDark = (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
+  byId("theme").textContent = isDark ? "☀ Light theme" : "☾ Dark theme";
+  return isDark;
+}
+
+byId("theme").addEventListener("click", () => {
+  document.documentElement.dataset.theme = showTheme() ? "light" : "dark";
+  showTheme();
+});
+dark.addEventListener("change", showTheme);
+
+byId("sets").append(...Object.entries(report.sets).map(([name, { title }]) => {
+  const radio = element("input", { type: "radio", name: "set", value: name, checked: name === choice.set });
+  radio.addEventListener("change", () => chooseSet(name));
+  return element("label", {}, radio, title);
+}));
+byId("sets").hidden = Object.keys(report.sets).length < 2;
+byId("families").append(...valuesOf("family").map((family) =>
+  element("label", {}, element("input", { type: "checkbox", name: "family", value: family }), family)));
+byId("architectures").append(...valuesOf("architecture").map((architecture) => element("option", { value: architecture }, architecture)));
+
+form.addEventListener("input", showModels);
+form.addEventListener("reset", () => setTimeout(showModels)); // after the fields are empty
+form.addEventListener("submit", (event) => event.preventDefault());
+const picker = document.querySelector(".picker details");
+document.addEventListener("click", (event) => { if (!picker.contains(event.target)) picker.open = false; });
+picker.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  picker.open = false;
+  picker.firstElementChild.focus();
+});
+
+byId("scale").addEventListener("change", (event) => chart.scale(event.target.value));
+byId("zoom-in").addEventListener("click", () => chart.zoomBy(1.5));
+byId("zoom-out").addEventListener("click", () => chart.zoomBy(1 / 1.5));
+byId("zoom-reset").addEventListener("click", chart.reset);
+
+showTheme();
+showReadout(null);
+chooseSet(choice.set);
+// The page answers from here on: everything is drawn, handlers are in place, the first frame is out.
+requestAnimationFrame(() => setTimeout(() => performance.mark("interactive")));

@@ -1,0 +1,57 @@
+"""A report of the registry with hostile models in it, and a browser to read it in."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from densing.registry import ModelEntry, ScoreEntry, add_model, add_scores
+from densing.report.data import gather, write_artifacts
+from densing.report.page import write_page
+
+from .browser import Window
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a \"quoted\" & 'single' <b>name</b>",
+    "通义千问-7B",
+    "M" * 200,
+    "=cmd()",
+    "${alert(1)} {{ 7*7 }} --></script><img src=x onerror=alert(1)>",
+)
+HOSTILE_FAMILY = "<img src=x onerror=alert(2)>"
+HOSTILE_SOURCE = "</script><script>alert(3)</script>"
+HOSTILE_NOTE = '" onmouseover="alert(4)" <!-- <svg onload=alert(5)>'
+
+
+@pytest.fixture(scope="session")
+def report_data(tmp_path_factory):
+    """The registry with models whose names, families, sources and notes are traps."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        for number, name in enumerate(HOSTILE):
+            released = dt.date(2024, 1, 15) + dt.timedelta(days=60 * number)
+            add_model(ModelEntry(model=name, family=HOSTILE_FAMILY, release_date=released, total_params_B=7 + number))
+            add_scores([
+                ScoreEntry(model=name, benchmark=b, score=30 + 5 * number + i, source=HOSTILE_SOURCE, note=HOSTILE_NOTE)
+                for i, b in enumerate(("mmlu", "bbh", "math", "humaneval", "mbpp"))
+            ])  # fmt: skip
+        return gather()
+
+
+@pytest.fixture(scope="session")
+def report(report_data, tmp_path_factory):
+    """Folder of the page and its artifacts."""
+    folder = tmp_path_factory.mktemp("report")
+    write_page(folder / "index.html", replace(report_data, artifacts=write_artifacts(report_data, folder)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def window():
+    chromium = Window()
+    yield chromium
+    chromium.driver.quit()
