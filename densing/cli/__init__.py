@@ -1,0 +1,79 @@
+"""The command line: each module parses, calls one function of the package, and prints.
+
+Modules here import nothing heavier than typer at their top, so that `densing --help` is instant.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from densing.errors import DensingError
+
+
+class _Root(TyperGroup):
+    """Turns the package's errors into one line on standard error and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DensingError as error:
+            typer.echo(f"densing: {error}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            typer.echo(f"densing: {where}{error.strerror or error}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Root,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Measure how much capability a language model packs into each parameter, and how fast that grows.",
+)
+
+
+def _register() -> None:
+    from densing.cli import doctor, fit, frames, imports, ladder, measure, models, report, run, score, suites, trend
+
+    app.command("score")(score.score)
+    app.command("trend")(trend.trend)
+    app.command("corollaries")(trend.corollaries)
+    app.command("report")(report.report)
+    app.command("run")(run.run)
+    app.command("measure")(measure.measure)
+    app.command("import")(imports.import_results)
+    app.command("doctor")(doctor.doctor)
+    # Everything behind its name belongs to lm-eval, --help included.
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command("lm-eval", context_settings=passed_on)(measure.lm_eval)
+    app.add_typer(frames.app, name="frames")
+    app.add_typer(frames.app, name="frame", hidden=True)
+    app.add_typer(models.app, name="models")
+    app.add_typer(fit.app, name="fit")
+    app.add_typer(ladder.app, name="ladder")
+    app.add_typer(suites.app, name="suites")
+    _keep_examples(app)
+
+
+def _keep_examples(group: typer.Typer) -> None:
+    """Make the paragraph mark of raw docstrings the character that keeps example lines as they are."""
+    for command in group.registered_commands:
+        if command.callback and command.callback.__doc__:
+            command.callback.__doc__ = command.callback.__doc__.replace("\\b\n", "\b\n")
+    for inner in group.registered_groups:
+        if inner.typer_instance:
+            _keep_examples(inner.typer_instance)
+
+
+_register()
+
+
+def main() -> None:
+    """Entry point of the `densing` command."""
+    app()

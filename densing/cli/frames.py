@@ -1,0 +1,194 @@
+"""`densing frames`: the rulers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from densing.cli._output import JsonFlag, print_json, table
+from densing.errors import InputError, unknown
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Reference frames: list, show, compare, build.")
+
+
+@app.command("list")
+def list_frames(json: JsonFlag = False) -> None:
+    r"""List the frames that come with the package and those built here.
+
+    \b
+    Example:
+      densing frames list
+    """
+    from densing.frame import frame_names, load_frame
+    from densing.frame_files import built_frames
+
+    built = built_frames()
+    frames = [load_frame(name) for name in [*frame_names(), *built]]
+    rows: list[dict[str, Any]] = [
+        {
+            "frame": frame.name,
+            "tokens": frame.spec.tokens,
+            "form": frame.spec.form,
+            "optimum": frame.spec.optimum,
+            "benchmarks": list(frame.benchmarks),
+            "title": frame.spec.title,
+            "file": str(built.get(frame.name, "")),
+        }
+        for frame in frames
+    ]
+    if json:
+        print_json(rows)
+        return
+    cells = [
+        [r["frame"], f"{r['tokens']:.3g}", r["form"], r["optimum"], str(len(r["benchmarks"])), r["title"]] for r in rows
+    ]
+    typer.echo(table([[str(c) for c in row] for row in cells], ["frame", "D₀", "law", "optimum", "benchmarks", "what"]))
+
+
+@app.command("show")
+def show(name: Annotated[str, typer.Argument(help="A frame.")], json: JsonFlag = False) -> None:
+    r"""Constants of a frame, every optimum of its laws, and what the fits say of themselves.
+
+    \b
+    Example:
+      densing frames show densing-law-2025
+    """
+    from densing.frame import load_frame
+
+    frame = load_frame(name)
+    if json:
+        laws = {b: frame.law_fit(b).to_frame().to_dict("records") for b in frame.benchmarks}
+        print_json({"spec": frame.spec.model_dump(), "benchmarks": frame.describe().to_dict("records"), "optima": laws})
+        return
+    typer.echo(str(frame))
+    for benchmark in frame.benchmarks:
+        typer.echo(f"\n{benchmark}, reading optimum {frame.optimum(benchmark) + 1}")
+        typer.echo(str(frame.law_fit(benchmark)))
+        typer.echo(str(frame.curve_fit(benchmark)))
+    if frame.spec.credit:
+        typer.echo(f"\n{frame.spec.credit}")
+
+
+@app.command("compare")
+def compare(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Frames; all with the article's benchmarks where none is named.")
+    ] = None,
+    models: Annotated[str, typer.Option(help="published or registry.")] = "published",
+    model: Annotated[
+        list[str] | None, typer.Option(help="Show this model's density in every frame; repeat it.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    r"""Densities and doubling time of one set of models under each frame, side by side.
+
+    \b
+    Examples:
+      densing frames compare
+      densing frames compare densing-law-2025 densing-law-2025-best --model Gemma2-9B
+    """
+    from densing.frame import frame_names, load_frame
+    from densing.frame_comparison import compare_frames, densities_side_by_side
+    from densing.progress import console
+
+    with console.status("refitting the frames' replicates"):
+        rows = compare_frames([load_frame(name) for name in names or frame_names()], models)
+    shown = model or [name for name in rows[0].densities.names if rows[0].trend and name in _frontier_names(rows[0])]
+    for name in shown:
+        if name not in rows[0].densities.names:
+            raise unknown("model of this set", name, rows[0].densities.names)
+    side_by_side = densities_side_by_side(rows, shown)
+    if json:
+        print_json({"frames": [row.to_dict() for row in rows], "densities": side_by_side.to_dict("records")})
+        return
+    cells = []
+    for row in rows:
+        data, (doubling, within, across) = row.to_dict(), row.texts
+        cells.append(
+            [
+                row.frame.name,
+                f"{data['alpha']:.3f}",
+                f"{data['beta']:.3f}",
+                f"{data['E']:.3f}",
+                f"{data['data_floor']:.3f}",
+                f"{data['in_range']}/{data['models']}",
+                doubling,
+                within,
+                across,
+            ]
+        )
+    header = ["frame", "α", "β", "E", "floor at D₀", "in range", "doubling", "95%, this optimum", "95%, all optima"]
+    typer.echo(table(cells, header))
+    for row in rows:
+        share = row.trend.out_of_range_share if row.trend else 0
+        if share > 0.005:
+            typer.echo(
+                f"  {row.frame.name}: in {share:.0%} of the draws a model has no finite size; "
+                "its interval holds for the rest"
+            )
+    typer.echo("\ndensity (95% at the frame's optimum)")
+    rows_of_text = [[str(v) for v in values] for values in side_by_side.to_numpy().tolist()]
+    typer.echo(table(rows_of_text, [str(column) for column in side_by_side]))
+
+
+def _frontier_names(row: object) -> set[str]:
+    from densing.frame_comparison import FrameRow
+
+    assert isinstance(row, FrameRow)
+    return set() if row.trend is None else {row.trend.models[i] for i in row.trend.members}
+
+
+@app.command("build")
+def build(
+    ladder: Annotated[str, typer.Argument(help="A ladder: its folder, a repository, or a CSV of losses.")],
+    name: Annotated[str, typer.Option("--name", "-o", help="Name of the frame.")],
+    suite: Annotated[str | None, typer.Option(help="Suite to measure the ladder on.")] = None,
+    score_models: Annotated[
+        list[str] | None, typer.Option(help="Models for the score curve; the ladder's own where not given.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="With a CSV of losses: CSV of benchmark, checkpoint, conditional_loss, score.")
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(help="D₀; the largest rung's largest budget where not given.")] = None,
+    training_tokens: Annotated[
+        str | None, typer.Option(help="Rule for a released ladder's training tokens; see `densing ladder load`.")
+    ] = None,
+    documents: Annotated[Path | None, typer.Option(help="Held-out documents, for the suite local.")] = None,
+    form: Annotated[str, typer.Option(help="two-term, irreducible or params-only.")] = "two-term",
+    objective: Annotated[str, typer.Option(help="least-squares, log-least-squares or huber-log.")] = "least-squares",
+    optimum: Annotated[str, typer.Option(help="best or lowest-floor.")] = "best",
+    engine: Annotated[str, typer.Option(help="torch or vllm.")] = "torch",
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 2025,
+    json: JsonFlag = False,
+) -> None:
+    r"""Build a frame: measure a ladder and its score models, fit laws and curves, keep draws.
+
+    \b
+    Examples:
+      densing frames build reference_models/quickstart --suite local -o quickstart
+      densing frames build openbmb/DensingLaw-ScalingModels --training-tokens per-parameter:60 \
+        --suite densing-law -o released
+      densing frames build losses.csv --scores scores.csv --tokens 1e12 -o mine
+    """
+    from densing.cli import _measured
+    from densing.frame_files import write_frame
+
+    options = {"form": form, "objective": objective, "optimum": optimum, "seed": seed}
+    if Path(ladder).suffix == ".csv":
+        if scores is None or tokens is None:
+            raise InputError("a frame from CSV points needs --scores and --tokens")
+        frame = _measured.frame_from_csv(name, Path(ladder), scores, tokens, options)
+    else:
+        if suite is None:
+            raise InputError("a frame from a ladder needs --suite: what to measure it on")
+        frame = _measured.frame_from_ladder(
+            name, ladder, suite, score_models or [], tokens, training_tokens, documents, engine, options
+        )
+    path = write_frame(frame)
+    if json:
+        print_json({"file": str(path), "benchmarks": frame.describe().to_dict("records")})
+        return
+    typer.echo(str(frame))
+    typer.echo(f"written to {path}")

@@ -1,0 +1,77 @@
+"""`densing import`: results of other evaluations."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from densing.cli._output import JsonFlag, print_json, table
+from densing.errors import unknown
+
+if TYPE_CHECKING:
+    from densing.measure.importers import Imported
+
+
+def import_results(
+    results: Annotated[Path, typer.Argument(help="A results file of lm-eval, lighteval or OpenCompass, or a CSV.")],
+    to: Annotated[str, typer.Option(help="registry, measurement, or nothing: only show.")] = "nothing",
+    model: Annotated[str | None, typer.Option(help="The registry's name for the model.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Root of measurements, or folder of the registry.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    r"""Import results of another evaluation, with the settings that they state.
+
+    Unknown tasks are listed, not dropped: a measurement holds all of them, the registry its own benchmarks.
+
+    \b
+    Examples:
+      densing import results_2025-03-03T00-05-19.json
+      densing import results.json --to registry --model Llama-3.2-1B
+      densing import summary_20240605.csv --to measurement
+    """
+    from densing.measure.importers import read_results
+
+    imported = read_results(results)
+    if to not in ("nothing", "registry", "measurement"):
+        raise unknown("destination", to, ["nothing", "registry", "measurement"])
+    written = _write(imported, to, model, out)
+    if json:
+        print_json(
+            {
+                "harness": imported.harness,
+                "values": [asdict(value) | {"score": value.score} for value in imported.values],
+                "unknown_tasks": imported.unknown_tasks,
+                "written": written,
+            }
+        )
+        return
+    rows = [
+        [v.model, str(v.benchmark), f"{v.score:.2f}", "" if v.shots is None else str(v.shots), v.task, v.metric]
+        for v in imported.known
+    ]
+    typer.echo(f"{results.name}: {imported.harness}, {len(imported.values)} values")
+    if rows:
+        typer.echo(table(rows, ["model", "benchmark", "score", "shots", "task", "metric"]))
+    if imported.unknown_tasks:
+        typer.echo(f"{len(imported.unknown_tasks)} tasks that are no benchmark of densing:", err=True)
+        typer.echo("  " + ", ".join(imported.unknown_tasks), err=True)
+    for path in written:
+        typer.echo(f"written to {path}", err=True)
+
+
+def _write(imported: Imported, to: str, model: str | None, out: Path | None) -> list[str]:
+    from densing.measure.importers.convert import item_rows, measurements, registry_rows
+
+    if to == "registry":
+        from densing.registry import OWN, add_scores
+
+        return [str(add_scores(registry_rows(imported, model), out or OWN))]
+    if to == "measurement":
+        from densing.cli.measure import OUT
+
+        written = [m.write(out or OUT, item_rows(imported, m)) for m in measurements(imported)]
+        return [str(measurement.folder) for measurement in written]
+    return []

@@ -1,0 +1,225 @@
+"""`densing ladder`: plan, train, load and inspect reference models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from densing.cli._output import JsonFlag, print_json, table
+
+if TYPE_CHECKING:
+    from densing.ladder.config import LadderConfig
+    from densing.ladder.manifest import Ladder
+    from densing.ladder.plan import Plan
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Plan, train, load and inspect ladders of reference models."
+)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of the ladder.")]
+Folder = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder of the ladder; by default reference_models/<its name>.")
+]
+
+
+@app.command()
+def plan(
+    config: ConfigFile,
+    device: Annotated[
+        list[str] | None, typer.Option(help="Device to give hours for; may be repeated. By default rtx-4090 and h100.")
+    ] = None,
+    mfu: Annotated[float, typer.Option(help="Share of the device's peak rate that training reaches.")] = 0.4,
+    json: JsonFlag = False,
+) -> None:
+    r"""Sizes, tokens, FLOPs, hours and disk of a ladder; runs nothing.
+
+    \b
+    Example:
+        densing ladder plan configs/ladders/densing-law.yaml --device h100 --mfu 0.4
+    """
+    from densing.ladder.plan import check_cost_options, make_plan
+
+    devices = device or ["rtx-4090", "h100"]
+    check_cost_options(devices, mfu)
+    loaded = _load(config)
+    made = make_plan(loaded)
+    if json:
+        print_json(_plan_data(made, devices, mfu))
+    else:
+        typer.echo(_plan_text(loaded, made, devices, mfu))
+
+
+@app.command()
+def train(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> None:
+    r"""Train every size to every budget; run it again to continue after any interruption.
+
+    Under torchrun the processes train together.
+
+    \b
+    Examples:
+        densing ladder train configs/ladders/quickstart.yaml
+        torchrun --nproc-per-node 8 --no-python densing ladder train configs/ladders/densing-law.yaml
+    """
+    import os
+
+    from densing.ladder.train import train_ladder
+
+    loaded = _load(config)
+    ladder = train_ladder(loaded, _folder(loaded, out))
+    if os.environ.get("RANK", "0") == "0":
+        _show(ladder, json)
+
+
+@app.command()
+def load(
+    source: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="Folder, manifest or hub repository; one per size if need be."),
+    ],
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            help="Rule for training tokens: per-step:COUNT, per-parameter:COUNT, in-name, NAME=COUNT,... or a CSV file."
+        ),
+    ] = None,
+    select: Annotated[list[str] | None, typer.Option(help="Pattern of checkpoints or revisions to take.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write a manifest into.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    r"""Load a ladder that others released, and show the table that was understood.
+
+    \b
+    Examples:
+        densing ladder load openbmb/DensingLaw-ScalingModels --tokens per-parameter:60 -o reference_models/openbmb
+        densing ladder load EleutherAI/pythia-14m EleutherAI/pythia-70m --tokens per-step:2097152 --select "step*000"
+    """
+    from densing.ladder.load import load_ladder
+
+    ladder = load_ladder(
+        source, tokens, select=select or (), show=lambda found: typer.echo(_ladder_text(found), err=True)
+    )
+    if out:
+        ladder.write(out)
+        typer.echo(f"wrote {out / 'manifest.json'}", err=True)
+    _show(ladder, json)
+
+
+@app.command()
+def status(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> None:
+    r"""What of a ladder is done, half done, missing or stale.
+
+    \b
+    Example:
+        densing ladder status configs/ladders/quickstart.yaml
+    """
+    from densing.ladder.status import ladder_status
+
+    loaded = _load(config)
+    entries = ladder_status(loaded, _folder(loaded, out))
+    if json:
+        print_json([vars(entry) for entry in entries])
+    else:
+        typer.echo(table([[entry.name, entry.state, entry.detail] for entry in entries], ["what", "state", "detail"]))
+
+
+def _load(path: Path) -> LadderConfig:
+    from densing.config import load
+    from densing.ladder.config import LadderConfig
+
+    return load(path, LadderConfig)
+
+
+def _folder(config: LadderConfig, out: Path | None) -> Path:
+    return out or Path("reference_models") / config.name
+
+
+def _show(ladder: Ladder, json: bool) -> None:
+    if json:
+        print_json({"name": ladder.name, "budgets": ladder.budgets, "checkpoints": ladder.rows()})
+    else:
+        typer.echo(_ladder_text(ladder))
+
+
+def _ladder_text(ladder: Ladder) -> str:
+    rows = [
+        [
+            row["checkpoint"],
+            f"{row['params_non_embedding']:,}",
+            f"{row['params']:,}",
+            f"{row['tokens']:,}",
+            f"{row['tokens_per_parameter']:.1f}",
+            "" if row["held_out_loss"] is None else f"{row['held_out_loss']:.4f}",
+            "" if row["held_out_bits_per_byte"] is None else f"{row['held_out_bits_per_byte']:.4f}",
+        ]
+        for row in ladder.rows()
+    ]
+    header = [
+        "checkpoint",
+        "params without embeddings",
+        "params",
+        "tokens",
+        "per parameter",
+        "held-out loss",
+        "bits per byte",
+    ]
+    return f"{ladder}\n\n{table(rows, header)}"
+
+
+def _plan_data(plan: Plan, devices: list[str], mfu: float) -> dict[str, object]:
+    return {
+        "mfu": mfu,
+        "flops": plan.flops,
+        "disk_bytes": plan.disk_bytes,
+        "corpus_tokens": plan.corpus_tokens,
+        "saved": plan.saved,
+        "rungs": [
+            vars(rung) | {"saved": rung.saved, "hours": {device: rung.hours(device, mfu) for device in devices}}
+            for rung in plan.rungs
+        ],
+    }
+
+
+def _plan_text(config: LadderConfig, plan: Plan, devices: list[str], mfu: float) -> str:
+    from densing.units import short_count
+
+    rows = [
+        [
+            rung.name,
+            f"{rung.params_non_embedding:,}",
+            f"{rung.params:,}",
+            str(rung.batch),
+            short_count(rung.tokens[-1]),
+            short_count(rung.trained_tokens),
+            f"{rung.saved:.0%}",
+            f"{rung.flops:.2e}",
+            *(f"{rung.hours(device, mfu):.3g}" for device in devices),
+            f"{rung.disk_bytes / 1e9:.3g}",
+        ]
+        for rung in plan.rungs
+    ]
+    hours = [f"{sum(rung.hours(device, mfu) for rung in plan.rungs):.3g}" for device in devices]
+    trained = short_count(sum(rung.trained_tokens for rung in plan.rungs))
+    total = [
+        "all",
+        "",
+        "",
+        "",
+        "",
+        trained,
+        f"{plan.saved:.0%}",
+        f"{plan.flops:.2e}",
+        *hours,
+        f"{plan.disk_bytes / 1e9:.3g}",
+    ]
+    header = ["rung", "params without embeddings", "params", "batch", "longest", "trained", "saved", "FLOPs"]
+    header += [*(f"hours {device}" for device in devices), "disk GB"]
+    budgets = ", ".join(f"{budget:g}" for budget in config.budgets)
+    return (
+        f"{table([*rows, total], header)}\n\n"
+        f"Budgets: {budgets} tokens per parameter without embeddings. Trained: one trunk and a decayed branch per "
+        f"budget; saved: against a run of its own for every budget.\n"
+        f"Hours on one device at {mfu:.0%} of its peak bfloat16 rate. Disk: checkpoints and training state in 32 bits, "
+        f"and the corpus of {short_count(plan.corpus_tokens)} tokens if nothing is read twice."
+    )

@@ -1,0 +1,77 @@
+"""`densing suites`: what can be measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from densing.cli._output import JsonFlag, print_json, table
+from densing.errors import InputError
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Suites of benchmarks to measure models on.")
+
+
+@app.command("list")
+def list_suites(json: JsonFlag = False) -> None:
+    r"""List the suites that come with densing.
+
+    \b
+    Example:
+      densing suites list
+    """
+    from densing import config
+    from densing.measure.suites import SUITES, SuiteConfig, suite_names
+
+    suites = [config.load(SUITES / f"{name}.yaml", SuiteConfig) for name in suite_names()]
+    if json:
+        print_json([suite.model_dump() for suite in suites])
+        return
+    rows = [[s.suite, ", ".join(s.benchmarks), s.description, s.documents or "nothing"] for s in suites]
+    typer.echo(table(rows, ["suite", "benchmarks", "what", "made from"]))
+
+
+@app.command("check")
+def check(
+    path: Annotated[Path, typer.Argument(help="A JSON-lines file of items, or a suite's YAML file.")],
+    documents: Annotated[str | None, typer.Option(help="What the suite is made from; loads its tasks with it.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    r"""Say what is wrong with a file of items, or with a suite.
+
+    \b
+    Examples:
+      densing suites check my_items.jsonl
+      densing suites check configs/suites/local.yaml --documents reference_models/quickstart/corpus/held_out.jsonl
+    """
+    if path.suffix in (".yaml", ".yml"):
+        _check_suite(path, documents, json)
+        return
+    from densing.measure.items import check_items
+
+    items, problems = check_items(path)
+    if json:
+        print_json({"items": len(items), "problems": problems})
+    else:
+        choices = sum(item.choices is not None for item in items)
+        typer.echo("\n".join([*problems, f"{path}: {len(items)} usable items, {choices} of them with choices"]))
+    if problems:
+        raise InputError(f"{path}: {len(problems)} problems")
+
+
+def _check_suite(path: Path, documents: str | None, json: bool) -> None:
+    from densing import config
+    from densing.measure.suites import SuiteConfig, load_suite
+
+    suite = config.load(path, SuiteConfig)
+    counts: dict[str, int] = {}
+    if documents is not None or suite.documents is None:
+        loaded = load_suite(path, documents=documents).tasks["tasks"]
+        counts = {name: len(task.eval_docs) for name, task in loaded.items()}
+    if json:
+        print_json({"suite": suite.model_dump(), "items": counts})
+        return
+    for name, count in counts.items():
+        typer.echo(f"{name}: {count} items")
+    typer.echo(f"{path}: suite {suite.suite!r} with {len(suite.benchmarks)} benchmarks is in order")

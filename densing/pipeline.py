@@ -1,0 +1,248 @@
+"""The whole chain in one run: ladder → measure → frame → three checkpoints → report.
+
+Every stage finds what it finished before, so a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from densing.artifacts import sha256_of, write_csv
+from densing.config import Config, load
+from densing.density import Density, densities
+from densing.frame import AVERAGE, ReferenceFrame
+from densing.frame_files import write_frame
+from densing.frame_spec import CurveOptions, FrameSpec
+from densing.ladder_frame import MeasuredCheckpoint, frame_of_ladder, loss_subject, measured_subject
+from densing.progress import console, track
+from densing.size import Size
+from densing.units import short_count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from densing.ladder.config import LadderConfig, Shape
+    from densing.ladder.manifest import Checkpoint, Ladder
+    from densing.measure.measurement import Measurement
+
+MEASUREMENTS = Path("results") / "measurements"
+
+
+class FreshModel(Config):
+    """A model of the ladder's recipe that takes no part in the fit."""
+
+    shape: dict[str, int | str]
+    """As a size of the ladder's configuration."""
+    seed: int = 1
+    """Of its weights and its order of text; another than the ladder's."""
+    longer: float = Field(1.5, gt=1)
+    """Tokens of its longer training, in units of D₀."""
+
+
+class PipelineConfig(Config):
+    """What `densing run` runs."""
+
+    name: str
+    """Of the frame."""
+    ladder: Path
+    """Configuration of the ladder."""
+    folder: Path
+    """Where the ladder is trained."""
+    suite: str = "local"
+    engine: Literal["torch", "vllm"] = "torch"
+    tokens_per_parameter: float = Field(60, gt=0)
+    """D₀, in tokens per parameter of the largest rung."""
+    form: Literal["two-term", "irreducible", "params-only"] = "two-term"
+    objective: Literal["least-squares", "log-least-squares", "huber-log"] = "log-least-squares"
+    optimum: Literal["best", "lowest-floor"] = "best"
+    curve: CurveOptions = CurveOptions()
+    fresh: FreshModel
+    bits: int = Field(4, ge=2, le=8)
+    """Bits that the compressed copy's weights are rounded to."""
+    report: Path = Path("report")
+    seed: int = 2025
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A checkpoint that took no part in the fit, and its densities.
+
+    Attributes
+    ----------
+    name, what : str
+    by_score, by_loss : Density
+        Through the score curves, and from the measured loss without them.
+    """
+
+    name: str
+    what: str
+    by_score: Density
+    by_loss: Density
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves behind."""
+
+    frame: ReferenceFrame
+    scored: tuple[Scored, ...]
+    files: tuple[Path, ...]
+
+
+def run(config: PipelineConfig, source: str) -> Outcome:
+    """Run the chain, or what is left of it.
+
+    Parameters
+    ----------
+    config : PipelineConfig
+    source : str
+        Name of the configuration's file, for the artifacts.
+    """
+    from densing.ladder.config import LadderConfig, Shape
+    from densing.ladder.train import train_ladder
+    from densing.report.build import check_replaceable
+
+    check_replaceable(config.report)
+    settings = load(config.ladder, LadderConfig)
+    console.print(f"1 of 6: ladder {settings.name} in {config.folder}")
+    ladder = train_ladder(settings, config.folder)
+    tokens = config.tokens_per_parameter * max(c.params_non_embedding for c in ladder.checkpoints)
+    console.print(f"2 of 6: a fresh model to D₀ = {short_count(tokens)} tokens, the same longer, and compressed")
+    shape = Shape.model_validate(config.fresh.shape)
+    extra = _held_out_models(config, settings, shape, tokens)
+    console.print(f"3 of 6: measuring {len(ladder.checkpoints)} + {len(extra)} checkpoints on suite {config.suite}")
+    measured = measure_all([*ladder.checkpoints, *(checkpoint for _, _, checkpoint in extra)], config)
+    console.print("4 of 6: fitting laws and curves")
+    frame = _frame(config, ladder, measured, tokens, source)
+    path = write_frame(frame)
+    console.print("5 of 6: densities of the checkpoints that were not fitted")
+    scored = tuple(_score(frame, name, what, checkpoint, measured[checkpoint.name]) for name, what, checkpoint in extra)
+    console.print(f"6 of 6: report in {config.report}")
+    files = write_report(config.report, frame, scored, made_from={str(path): sha256_of(path)})
+    return Outcome(frame, scored, tuple(files))
+
+
+def _held_out_models(
+    config: PipelineConfig, settings: LadderConfig, shape: Shape, tokens: float
+) -> list[tuple[str, str, Checkpoint]]:
+    """Name, description and checkpoint of the three models that the fit does not see."""
+    from densing.ladder.compress import quantise
+    from densing.ladder.train import train_model
+
+    budgets = (tokens, config.fresh.longer * tokens)
+    fresh, longer = train_model(settings, shape, budgets, config.folder, config.fresh.seed)
+    out = config.folder / f"{shape.name}-{config.bits}bit"
+    compressed = replace(fresh, name=out.name, path=quantise(fresh.path, out, config.bits))
+    return [
+        ("fresh", "the ladder's recipe to D₀: near 1 if the method agrees with itself", fresh),
+        ("longer", f"the same model trained {config.fresh.longer:g} times as long", longer),
+        (f"{config.bits}-bit", f"the fresh model with its weights rounded to {config.bits} bits", compressed),
+    ]
+
+
+def measure_all(checkpoints: Sequence[Checkpoint], config: PipelineConfig) -> dict[str, Measurement]:
+    """Measure checkpoints on the suite, those that were measured before not again."""
+    from densing.measure.run import measure
+    from densing.measure.suites import load_suite
+
+    suite = load_suite(config.suite, documents=config.folder / "corpus" / "held_out.jsonl")
+    out = MEASUREMENTS / config.folder.name
+    return {
+        checkpoint.name: measure(checkpoint.path, suite, engine=config.engine, out=out)
+        for checkpoint in track(checkpoints, "measuring")
+    }
+
+
+def _frame(
+    config: PipelineConfig, ladder: Ladder, measured: dict[str, Measurement], tokens: float, source: str
+) -> ReferenceFrame:
+    spec = FrameSpec(
+        name=config.name,
+        title=f"ladder {ladder.name} on suite {config.suite}",
+        tokens=tokens,
+        form=config.form,
+        objective=config.objective,
+        optimum=config.optimum,
+        reason="the smallest objective" if config.optimum == "best" else "",
+        curve=config.curve,
+        resampling={"seed": config.seed},
+    )
+    points = [
+        MeasuredCheckpoint(c.name, c.params_non_embedding, c.tokens, measured[c.name]) for c in ladder.checkpoints
+    ]
+    manifest = config.folder / "manifest.json"
+    return frame_of_ladder(
+        spec, points, made_from={str(manifest): sha256_of(manifest), source: sha256_of(Path(source))}
+    )
+
+
+def _score(frame: ReferenceFrame, name: str, what: str, checkpoint: Checkpoint, measurement: Measurement) -> Scored:
+    """Sizes count parameters, whatever the bits they are stored in: a rounded copy is judged as a model."""
+    size = Size(total=checkpoint.params, non_embedding=checkpoint.params_non_embedding)
+    by_score = densities(frame, [measured_subject(name, size, measurement, frame)], AVERAGE)[0]
+    by_loss = densities(frame, [loss_subject(name, size, measurement, frame)], AVERAGE)[0]
+    return Scored(name, what, by_score, by_loss)
+
+
+def write_report(
+    out: Path, frame: ReferenceFrame, scored: Sequence[Scored], *, made_from: dict[str, str]
+) -> list[Path]:
+    """Figures of the frame, the published density-over-time figure, and the table of the checkpoints."""
+    from densing.density_sets import density_set
+    from densing.report import figures
+    from densing.report.build import replacing
+    from densing.report.style import save_all
+    from densing.trend import fit_trend
+
+    published = density_set("densing-law-2025", "published")
+    trend = fit_trend(published.dates, published.values, models=published.names, draws=published.draws, replicates=4000)
+    with replacing(out) as folder:
+        save_all(figures.ladder_figure(frame), folder / "loss_against_compute")
+        save_all(figures.curves_figure(frame), folder / "loss_to_score")
+        save_all(figures.density_figure(published, trend), folder / "density_over_time")
+        table = checkpoint_table(scored)
+        write_csv(folder / "checkpoints.csv", "densities", table, made_from=made_from)
+        (folder / "checkpoints.md").write_text(markdown_table(scored), encoding="utf-8")
+    return sorted(out.glob("*.*"))
+
+
+def checkpoint_table(scored: Sequence[Scored]) -> pd.DataFrame:
+    """Densities of the checkpoints, by score and by loss, one row each."""
+    import pandas as pd
+
+    rows = []
+    for one in scored:
+        for route, density in (("score", one.by_score), ("loss", one.by_loss)):
+            rows.append({"checkpoint": one.name, "what": one.what, "by": route} | density.to_dict())
+    return pd.DataFrame(rows)
+
+
+def rows_for_people(scored: Sequence[Scored]) -> tuple[list[str], list[list[str]]]:
+    """Heading and cells of the same for a terminal or a page."""
+    header = ["checkpoint", "density by loss", "95%", "status", "density by score", "95%", "status", "what"]
+    rows = [
+        [
+            one.name,
+            one.by_loss.text,
+            str(one.by_loss.interval),
+            str(one.by_loss.status),
+            one.by_score.text,
+            str(one.by_score.interval),
+            str(one.by_score.status),
+            one.what,
+        ]
+        for one in scored
+    ]
+    return header, rows
+
+
+def markdown_table(scored: Sequence[Scored]) -> str:
+    """The same in Markdown."""
+    header, rows = rows_for_people(scored)
+    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join(lines) + "\n"
