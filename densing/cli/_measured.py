@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from densing.density import Subject
     from densing.frame import ReferenceFrame
     from densing.frame_spec import FrameSpec
+    from densing.ladder.manifest import Checkpoint, Ladder
     from densing.measure.measurement import Measurement
     from densing.size import Size
 
@@ -105,7 +106,7 @@ def frame_from_csv(name: str, losses: Path, scores: Path, tokens: str, options: 
 
 def frame_from_ladder(
     name: str,
-    source: str,
+    sources: list[str],
     suite_name: str,
     score_models: list[str],
     tokens: str | None,
@@ -118,6 +119,8 @@ def frame_from_ladder(
 
     Parameters
     ----------
+    sources : list of str
+        Of the ladder, see `densing.ladder.load.load_ladder`.
     tokens : str, optional
         D₀; the most tokens that a model of the largest size saw, where not given.
     rule : str, optional
@@ -130,16 +133,18 @@ def frame_from_ladder(
     from densing.progress import track
     from densing.units import parse_count
 
-    ladder = load_ladder(source, rule, show=lambda found: typer.echo(str(found), err=True))
-    held_out = Path(source) / "corpus" / "held_out.jsonl"
+    ladder = load_ladder(sources, rule, show=lambda found: typer.echo(str(found), err=True))
+    held_out = Path(sources[0]) / "corpus" / "held_out.jsonl"
     if documents is None and held_out.exists():
         documents = held_out
     suite = load_suite(suite_name, documents=documents)
     models: dict[str, Measurement] = {}
-    everything: list[tuple[str, str | Path]] = [(c.name, c.path) for c in ladder.checkpoints]
-    everything += [(model, model) for model in score_models]
-    for label, model in track(everything, "measuring"):
-        models[label] = measure(model, suite, engine=engine, out=MEASUREMENTS)
+    everything: list[tuple[str, str | Path, str | None]] = [
+        (c.name, c.path, _name_in_results(ladder, c)) for c in ladder.checkpoints
+    ]
+    everything += [(model, model, None) for model in score_models]
+    for label, model, shown in track(everything, "measuring"):
+        models[label] = measure(model, suite, engine=engine, out=MEASUREMENTS, name=shown)
     points = [MeasuredCheckpoint(c.name, c.params_non_embedding, c.tokens, models[c.name]) for c in ladder.checkpoints]
     largest = max(c.params_non_embedding for c in ladder.checkpoints)
     longest = max(c.tokens for c in ladder.checkpoints if c.params_non_embedding == largest)
@@ -148,6 +153,11 @@ def frame_from_ladder(
     chosen = {model: models[model] for model in score_models} or None
     made_from = {label: measurement.made_from["weights"] for label, measurement in models.items()}
     return frame_of_ladder(spec, points, chosen, made_from=made_from)
+
+
+def _name_in_results(ladder: Ladder, checkpoint: Checkpoint) -> str | None:
+    """Folders of released ladders repeat their names (`s1`, `step1000`); those trained here are told apart already."""
+    return None if ladder.training else f"{ladder.name}--{checkpoint.name}".replace("/", "--")
 
 
 def frame_spec(name: str, tokens: float, options: dict[str, Any]) -> FrameSpec:

@@ -142,7 +142,13 @@ def _frontier_names(row: object) -> set[str]:
 
 @app.command("build")
 def build(
-    ladder: Annotated[str, typer.Argument(help="A ladder: its folder, a repository, or a CSV of losses.")],
+    ladder: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LADDER...",
+            help="A ladder: its folder, its repositories (one per size if need be), or a CSV of losses.",
+        ),
+    ],
     name: Annotated[str, typer.Option("--name", "-o", help="Name of the frame.")],
     suite: Annotated[str | None, typer.Option(help="Suite to measure the ladder on.")] = None,
     score_models: Annotated[
@@ -176,10 +182,10 @@ def build(
     from densing.frame_files import write_frame
 
     options = {"form": form, "objective": objective, "optimum": optimum, "seed": seed}
-    if Path(ladder).suffix == ".csv":
+    if Path(ladder[0]).suffix == ".csv":
         if scores is None or tokens is None:
             raise InputError("a frame from CSV points needs --scores and --tokens")
-        frame = _measured.frame_from_csv(name, Path(ladder), scores, tokens, options)
+        frame = _measured.frame_from_csv(name, Path(ladder[0]), scores, tokens, options)
     else:
         if suite is None:
             raise InputError("a frame from a ladder needs --suite: what to measure it on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def measure(
     *,
     engine: str = "torch",
     out: Path,
+    name: str | None = None,
     limit: int | None = None,
     fresh: bool = False,
     run_unsafe_code: bool = False,
@@ -46,6 +48,8 @@ def measure(
         "torch" or "vllm".
     out : Path
         Root of all measurements; also keeps the cache of requests.
+    name : str, optional
+        Of the model in results, where the folder's own would not tell it from others.
     limit : int, optional
         First items of each task only.
     fresh : bool
@@ -70,6 +74,8 @@ def measure(
         revision=engine_options.get("revision"),
         trust_remote_code=bool(engine_options.get("trust_remote_code")),
     )
+    if name:
+        checkpoint = replace(checkpoint, name=name)
     _ask_for_consent(suite, run_unsafe_code)
     made_from = {"weights": checkpoint.weights, "tokenizer": checkpoint.tokenizer, "suite": suite.digest}
     asked = {"engine": engine, "options": {k: str(v) for k, v in sorted(engine_options.items())}, "limit": limit}
