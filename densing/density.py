@@ -296,6 +296,8 @@ def _check_score(model: str, benchmark: str, score: float) -> None:
 
 def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[float, tuple[str, ...]]:
     params, notes = size.counted(frame.spec.params)
+    if not 0 < params < np.inf or not 0 < size.weight_bits < np.inf:
+        raise InputError(f"{params:g} parameters of {size.weight_bits:g} bits are not a size")
     sparse = size.active is not None and size.active < params
     if not sparse and size.weight_bits == 16:
         return params, notes

@@ -119,6 +119,8 @@ def forecast_date(trend: Trend, effective_size: float, params: float) -> DateFor
     ratio = effective_size / params
     inside = (low <= ratio) & (high >= ratio)
     reached = np.flatnonzero(inside)
+    if not len(reached):  # a line without scatter: its band is narrower than the calendar's step
+        return DateForecast(date_of(day), date_of(day), date_of(day), _doublings_past(trend, date_of(day)))
     earliest = calendar[reached[0]] if reached[0] > 0 else None
     latest = calendar[reached[-1]] if reached[-1] < len(calendar) - 1 else None
     return DateForecast(date_of(day), earliest, latest, _doublings_past(trend, date_of(day)))

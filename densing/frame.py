@@ -240,6 +240,8 @@ class ReferenceFrame:
         Inversion
             METHOD step 3: L̂ = l − ln(c/(S − d) − 1)/γ; N̂ = ((L̂ − b·D₀^−β − E)/a)^(−1/α).
         """
+        if not np.isfinite(score):
+            raise InputError(f"{benchmark}={score:g} is not a score")
         curve, fit = self.curve(benchmark), self.curve_fit(benchmark)
         low, high = fit.reach
         if score <= curve.d:
@@ -247,7 +249,7 @@ class ReferenceFrame:
             note = f"a score of {score:.4g} does not exceed the curve's floor, {curve.d:.4g}"
             return Inversion(score, np.nan, np.nan, Range.AT_CHANCE, bound, (note,))
         if score >= curve.ceiling:
-            bound = self._size_at(float(curve.loss(high)), benchmark)
+            bound = self._largest_size(benchmark)
             note = f"a score of {score:.4g} reaches the curve's ceiling, {curve.ceiling:.4g}"
             return Inversion(score, np.nan, np.nan, Range.ABOVE_CEILING, bound, (note,))
         notes = []
@@ -265,17 +267,23 @@ class ReferenceFrame:
         Meaningful only for a model of the ladder's own vocabulary: nats per token of another tokeniser
         measure something else.
         """
+        if not np.isfinite(loss):
+            raise InputError(f"a loss of {loss:g} on {benchmark} is not a measured loss")
         law = self.law(benchmark)
         floor = float(law.data_floor(self.spec.tokens))
         if loss <= floor:
-            bound = self._size_at(float(self.curve(benchmark).loss(self.curve_fit(benchmark).reach[1])), benchmark)
-            if not np.isfinite(bound):
-                bound = float(self.law_fit(benchmark).params.max())
+            bound = self._largest_size(benchmark)
             note = (
                 f"a loss of {loss:.4g} is under the frame's data floor, {floor:.4g}: no size of the family reaches it"
             )
             return Inversion(np.nan, loss, np.nan, Range.UNDER_FLOOR, bound, (note,))
         return Inversion(np.nan, loss, self._size_at(loss, benchmark), Range.IN_RANGE)
+
+    def _largest_size(self, benchmark: str) -> float:
+        """Size at the highest fitted score; the ladder's largest where that score's loss is under the data floor."""
+        fit = self.curve_fit(benchmark)
+        size = self._size_at(float(fit.best.loss(fit.reach[1])), benchmark)
+        return size if np.isfinite(size) else float(self.law_fit(benchmark).params.max())
 
     def _size_at(self, loss: float, benchmark: str) -> float:
         return float(self.law(benchmark).effective_size(loss, self.spec.tokens))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
-from densing.errors import InputError
+from densing.errors import InputError, unknown
 from densing.fit.intervals import Interval
 from densing.fit.status import FitError
 from densing.frontier import Dates, Frontier, days_since, frontier_members, frontier_slopes, least_squares_slopes
@@ -144,8 +144,16 @@ class Trend:
 
         Columns ``slope_selected_anew`` (another model may take its place) and ``slope_others_kept`` (the
         line through the rest).
+
+        Raises
+        ------
+        InputError
+            For a quantile regression, which rests on all models.
         """
         import pandas as pd
+
+        if self.frontier == "quantile":
+            raise InputError("leaving one out is for the frontiers records and all; a quantile rests on every model")
 
         rows = []
         for member in self.members:
@@ -307,6 +315,12 @@ def fit_trend(
     values = np.asarray(densities, dtype=float)
     if not len(when) == len(values) == len(named):
         raise FitError(f"{len(when)} dates, {len(values)} densities and {len(named)} models do not match")
+    if draws is not None and np.shape(draws)[1:] != (len(values),):
+        raise FitError(f"draws of shape {np.shape(draws)} do not match {len(values)} models")
+    if frontier not in get_args(Frontier):
+        raise unknown("frontier", frontier, get_args(Frontier))
+    if not 0 < level < 1 or replicates < 1:
+        raise InputError(f"level={level:g} must lie between 0 and 1, replicates={replicates} be at least 1")
     usable = np.isfinite(values) & (values > 0) & ~np.isnat(when)
     kept = [str(name) for name, use in zip(named, usable, strict=True) if use]
     calendar = tuple(day.astype(object) for day in when[usable])

@@ -58,6 +58,21 @@ def test_sizes_as_people_write_them(text, value):
     assert parse_count(text) == pytest.approx(value)
 
 
+@given(st.floats(1, 9.99e14))
+def test_counts_survive_their_short_form(value):
+    assert parse_count(short_count(value)) == pytest.approx(value, rel=6e-3)
+    assert parse_count(repr(value)) == value
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_positive_count_or_refused(text):
+    try:
+        value = parse_count(text)
+    except InputError:
+        return
+    assert 0 < value < float("inf")
+
+
 @pytest.mark.parametrize("text", ["eight", "8Q", "", "-3B", "0", "1e400", "8 B B"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(InputError, match="a size for --params"):

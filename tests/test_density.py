@@ -94,6 +94,14 @@ def test_sizes_counted_the_other_way_are_said_to_be(frame):
         frame.density(scores=SCORES)
 
 
+@pytest.mark.parametrize("size", [{"non_embedding": 0.0}, {"non_embedding": -7e9}, {"non_embedding": np.nan}])
+def test_impossible_sizes_are_refused(frame, size):
+    with pytest.raises(InputError, match="are not a size"):
+        frame.density(size=Size(**size), scores=SCORES)
+    with pytest.raises(InputError, match="of 0 bits are not a size"):
+        frame.density(size=Size(non_embedding=7e9, weight_bits=0), scores=SCORES)
+
+
 def test_scales_are_named(frame):
     plain, scaled = (
         frame.density(params=7e9, scores=SCORES),

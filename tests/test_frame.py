@@ -87,6 +87,24 @@ def test_every_edge_is_a_status_with_a_bound(frame):
     assert all(len(edge.notes) == 1 for edge in (low, high, under))
 
 
+@pytest.mark.parametrize("variant", ["", "-preprint", "-best", "-irreducible", "-rule"])
+def test_every_bound_is_a_size(variant):
+    shipped = load_frame(f"densing-law-2025{variant}")
+    for benchmark in shipped.benchmarks:
+        for score in (0.0, 100.0):
+            edge = shipped.invert(score, benchmark)
+            assert edge.status is not Range.IN_RANGE
+            assert 0 < edge.bound < np.inf, benchmark
+
+
+def test_what_is_no_number_is_no_score_and_no_loss(frame):
+    with pytest.raises(InputError, match="task=nan is not a score"):
+        frame.invert(float("nan"), "task")
+    for loss in (np.nan, np.inf):
+        with pytest.raises(InputError, match="is not a measured loss"):
+            frame.invert_loss(loss, "task")
+
+
 def test_a_score_beyond_the_fitted_ones_is_noted(frame):
     assert frame.invert(60.0, "task").notes == ()
     assert "over those the curve was fitted on" in frame.invert(98.0, "task").notes[0]

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import linregress
+from scipy.stats import t as student
 
 from densing import fit_trend
 from densing.errors import InputError
@@ -147,6 +149,43 @@ def test_forecasts_carry_their_distance_from_the_data():
     assert outside.doublings_past_data == pytest.approx(3, abs=0.05)
     assert "extrapolated 3.0 doubling times past the data" in str(outside)
     assert outside.interval.high / outside.value > inside.interval.high / inside.value
+
+
+def test_the_fixed_interval_is_student_s():
+    dates, values = simulated()
+    trend = fit_trend(dates, values, frontier="all", level=0.9, replicates=50)
+    line = linregress(days_since(dates), np.log(values))
+    reach = student.ppf(0.95, len(values) - 2) * line.stderr
+    assert trend.slope_per_day == pytest.approx(line.slope)
+    assert (trend.interval_fixed.low, trend.interval_fixed.high) == pytest.approx(
+        (line.slope - reach, line.slope + reach)
+    )
+
+
+def test_leaving_one_out_is_not_for_quantiles():
+    with pytest.raises(InputError, match="a quantile rests on every model"):
+        fit_trend(*simulated(), frontier="quantile").leave_one_out()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frontier": "record"}, "unknown frontier 'record'; did you mean 'records'"),
+        ({"level": 95}, "level=95 must lie between 0 and 1"),
+        ({"replicates": 0}, "replicates=0 be at least 1"),
+        ({"draws": np.ones((200, 3))}, r"draws of shape \(200, 3\) do not match 50 models"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        fit_trend(*simulated(), **options)
+
+
+def test_a_line_without_scatter_has_a_date():
+    dates = [date_of(d) for d in range(0, 700, 35)]
+    trend = fit_trend(dates, np.exp(SLOPE * days_since(dates)), replicates=200)
+    when = forecast_date(trend, 1e9 * 2**8, 1e9)
+    assert when.earliest == when.date == when.latest == date_of(8 * 120)
 
 
 def test_size_and_date_forecasts_agree():

@@ -104,7 +104,7 @@ def resample(
     if kind == "residuals":
         return resample_residuals(rows, replicates, rng)
     if groups is None:
-        raise ValueError("resampling clusters needs groups=")
+        raise FitError("resampling clusters needs the group of every row")
     return resample_clusters(groups, replicates, rng)
 
 

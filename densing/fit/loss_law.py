@@ -20,7 +20,7 @@ from densing.fit.laws import EXPONENT_BOX, TERMS, Design, FloorLaw, Form, Pinned
 from densing.fit.objectives import Objective, ObjectiveName
 from densing.fit.projection import FloatArray, IntArray, SeparableModel
 from densing.fit.search import find_optima
-from densing.fit.status import FitStatus
+from densing.fit.status import FitError, FitStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -350,6 +350,8 @@ class LossLawFit:
                 raise ValueError(f"the profile of {name} needs {missing}=")
             known = (*exponents, *design.terms, "data_floor", "effective_size")
             raise ValueError(f"no quantity {name!r} in the {self.form} law; choose one of {', '.join(known)}")
+        if not 0 < tokens < np.inf:
+            raise FitError(f"tokens={tokens:g} must be positive and finite")
         axes = [*axes, design.share_axis(), np.zeros(1)]
         if name == "data_floor":
             floors = [float(mode.data_floor(tokens)) for mode in self.modes]
@@ -358,6 +360,8 @@ class LossLawFit:
             return FloorLaw(design, tokens), axes, 3, at, (top + float(np.log(1e-9)), top)
         assert loss is not None
         sizes = [float(mode.effective_size(loss, tokens)) for mode in self.modes]
+        if np.isnan(sizes).all():
+            raise FitError(f"a loss of {loss:g} is under the data floor of every optimum at {tokens:g} tokens")
         at = [float(np.log(size)) for size in sizes]
         return SizeLaw(design, loss, tokens), axes, 3, at, (0.0, 60.0)
 

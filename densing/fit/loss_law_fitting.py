@@ -55,10 +55,10 @@ def fit_loss_law(
     ------
     FitError
         If the data cannot be fitted: fewer points than constants + 1, a single N or D, D proportional
-        to N, values that are not positive and finite.
+        to N, values that are not positive and finite, an unknown form or objective.
     """
     if form not in get_args(Form):
-        raise ValueError(f"unknown form {form!r}; choose one of {', '.join(get_args(Form))}")
+        raise FitError(f"unknown form {form!r}; choose one of {', '.join(get_args(Form))}")
     kind = Objective.named(objective, delta)
     points = checked_points(params, tokens, loss, weights, form)
     design = Design(form, points[0], points[1])
@@ -81,7 +81,10 @@ def checked_points(
     named = {"params": params, "tokens": tokens, "loss": loss}
     if weights is not None:
         named["weights"] = weights
-    arrays = {name: np.atleast_1d(np.asarray(values, dtype=float)) for name, values in named.items()}
+    try:
+        arrays = {name: np.atleast_1d(np.asarray(values, dtype=float)) for name, values in named.items()}
+    except (TypeError, ValueError) as error:
+        raise FitError(f"{', '.join(named)} must be numbers: {error}") from None
     sizes = {name: len(values) for name, values in arrays.items()}
     if len(set(sizes.values())) > 1:
         raise FitError(f"columns differ in length: {', '.join(f'{k} has {v}' for k, v in sizes.items())}")

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from densing.fit.status import FitError
+
 FloatArray = NDArray[np.float64]
 ObjectiveName = Literal["least-squares", "log-least-squares", "huber-log"]
 
@@ -37,8 +39,8 @@ class Objective:
 
         Raises
         ------
-        ValueError
-            For a name that is not one of the three.
+        FitError
+            For a name that is not one of the three, or a Huber's δ that is not positive and finite.
         """
         known = {
             "least-squares": cls(),
@@ -46,7 +48,9 @@ class Objective:
             "huber-log": cls(logarithmic=True, delta=delta),
         }
         if name not in known:
-            raise ValueError(f"unknown objective {name!r}; choose one of {', '.join(known)}")
+            raise FitError(f"unknown objective {name!r}; choose one of {', '.join(known)}")
+        if name == "huber-log" and not 0 < delta < np.inf:
+            raise FitError(f"delta={delta:g} must be positive and finite")
         return known[name]
 
     def rho(self, residual: FloatArray) -> FloatArray:

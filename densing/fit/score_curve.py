@@ -63,7 +63,7 @@ class ScoreCurve:
         return self.c * expit(self.gamma * (np.asarray(loss, float) - self.l)) + self.d
 
     def loss(self, score: ArrayLike) -> Any:
-        """L̂ = l − ln(c/(S − d) − 1)/γ; NaN unless d < S < c + d (and never a negative loss)."""
+        """L̂ = l − ln(c/(S − d) − 1)/γ; NaN unless d < S < c + d; negative over S(0)."""
         rise = (np.asarray(score, float) - self.d) / self.c
         with np.errstate(invalid="ignore", divide="ignore"):
             loss = self.l - np.log(1 / rise - 1) / self.gamma

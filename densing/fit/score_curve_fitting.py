@@ -98,12 +98,18 @@ def _checked_curve_points(
         )
     if np.ptp(losses) == 0:
         raise FitError(f"all points have loss {losses[0]:g}: they say nothing about a curve")
+    for name, value in (("floor", floor), ("ceiling", ceiling)):
+        if value is not None and not 0 <= value <= 100:
+            raise FitError(f"the {name}, {value:g}, must lie between 0 and 100 percent")
     if floor is not None and ceiling is not None and floor >= ceiling:
         raise FitError(f"the floor, {floor:g}, must lie under the ceiling, {ceiling:g}")
     rows = np.lexsort((scores, losses))
     counts = None
     if items is not None:
-        counts = np.broadcast_to(np.asarray(items, float), losses.shape)
+        counts = np.asarray(items, float)
+        if counts.shape not in ((), (1,), losses.shape):
+            raise FitError(f"columns differ in length: loss has {len(losses)}, items has {counts.size}")
+        counts = np.broadcast_to(counts, losses.shape)
         if not (counts >= 1).all():
             raise FitError("items must be counts of 1 or more")
         counts = counts[rows]

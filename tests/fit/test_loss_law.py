@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import f
 
 from densing import LossLaw, fit_loss_law
 from densing.fit.bootstrap import resample
@@ -140,6 +141,61 @@ def test_what_cannot_be_fitted_is_refused_by_name(change, message):
         fit_loss_law(*change(*noisy(TRUTH, 0.01)))
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.sampled_from(["params", "tokens", "loss", "weights"]),
+    st.integers(0, 35),
+    st.sampled_from([np.nan, np.inf, -np.inf, 0.0, -2.0]),
+)
+def test_one_bad_value_anywhere_is_named(column, row, value):
+    points = dict(zip(("params", "tokens", "loss"), noisy(TRUTH, 0.01), strict=True)) | {"weights": np.ones(36)}
+    points[column][row] = value
+    with pytest.raises(FitError, match=f"{column} must be positive and finite: row {row + 1} is {value:g}"):
+        fit_loss_law(**points)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 35),
+    st.floats(0.05, 20),
+    st.sampled_from(["two-term", "irreducible", "params-only"]),
+    st.sampled_from(["least-squares", "log-least-squares", "huber-log"]),
+)
+def test_one_outlier_leaves_a_law(row, factor, form, objective):
+    params, tokens, loss = noisy(TRUTH, 0.01)
+    loss[row] *= factor
+    for mode in fit_loss_law(params, tokens, loss, form=form, objective=objective).modes:
+        assert np.isfinite(mode.constants).all()
+        assert (mode.constants >= 0).all()
+        assert np.isfinite(mode.objective)
+
+
+def test_the_region_is_that_of_the_f_test():
+    fit = fit_loss_law(*noisy(TRUTH, 0.01))
+    assert fit.limit == pytest.approx(fit.best.objective * (1 + f.ppf(0.95, 1, 36 - 4) / (36 - 4)))
+
+
+def test_sizes_that_leave_the_exponent_open_are_said_to():
+    """Two sizes give two levels, which a and E fit with any α."""
+    params, tokens = np.repeat([1e7, 1e8], 6), np.tile(np.geomspace(1e9, 1e11, 6), 2)
+    loss = TRUTH.loss(params, tokens) * np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    fit = fit_loss_law(params, tokens, loss, form="irreducible")
+    assert fit.status is FitStatus.NOT_IDENTIFIED
+    assert any("alpha reaches the edge" in reason for reason in fit.reasons)
+
+
+@pytest.mark.parametrize("delta", [0.0, -1e-3, np.nan, np.inf])
+def test_a_delta_that_is_none_is_refused(delta):
+    with pytest.raises(FitError, match=r"delta=.* must be positive and finite"):
+        fit_loss_law(*noisy(TRUTH, 0.01), objective="huber-log", delta=delta)
+
+
+def test_words_instead_of_numbers_are_refused():
+    params, tokens, loss = noisy(TRUTH, 0.01)
+    with pytest.raises(FitError, match="must be numbers"):
+        fit_loss_law(params, tokens, loss, weights=["one"] * 36)
+
+
 def test_proportional_tokens_are_no_matter_without_a_term_in_them():
     params = np.geomspace(1e6, 1e9, 8)
     fit = fit_loss_law(params, 20 * params, 20 * params**-0.3 + 0.1, form="params-only")
@@ -195,6 +251,10 @@ def test_a_profile_of_something_else_is_refused():
         fit.profile("data_floor")
     with pytest.raises(ValueError, match="no quantity 'E' in the two-term law"):
         fit.profile("E")
+    with pytest.raises(FitError, match=r"a loss of 0\.0001 is under the data floor of every optimum"):
+        fit.profile("effective_size", tokens=5e12, loss=1e-4)
+    with pytest.raises(FitError, match="tokens=0 must be positive"):
+        fit.profile("data_floor", tokens=0)
 
 
 @pytest.mark.parametrize("kind", ["points", "clusters", "residuals"])

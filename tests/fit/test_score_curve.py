@@ -51,6 +51,31 @@ def test_the_order_of_the_points_does_not_matter(seed):
     assert fit_score_curve(LOSSES[order], score[order]).modes == fit_score_curve(LOSSES, score).modes
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.floats(1e-2, 1e2))
+def test_the_unit_of_the_loss_does_not_matter(unit):
+    score = np.clip(TRUTH.score(LOSSES) + np.random.default_rng(0).normal(0, 1.5, len(LOSSES)), 0, 100)
+    plain, other = fit_score_curve(LOSSES, score).best, fit_score_curve(unit * LOSSES, score).best
+    expected = (plain.c, plain.gamma / unit, plain.l * unit, plain.d)
+    assert other.constants == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_duplicated_checkpoints_change_nothing_but_the_objective():
+    score = np.clip(TRUTH.score(LOSSES) + np.random.default_rng(0).normal(0, 1.5, len(LOSSES)), 0, 100)
+    once, twice = (fit_score_curve(np.tile(LOSSES, k), np.tile(score, k), anchor=False).best for k in (1, 2))
+    assert twice.constants == pytest.approx(once.constants, rel=1e-5)
+    assert twice.objective == pytest.approx(2 * once.objective, rel=1e-8)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from(["loss", "score"]), st.integers(0, 13), st.sampled_from([np.nan, np.inf, -1.0]))
+def test_one_bad_value_anywhere_is_named(column, row, value):
+    points = {"loss": LOSSES.copy(), "score": TRUTH.score(LOSSES)}
+    points[column][row] = value
+    with pytest.raises(FitError, match=f"{column} must .*: row {row + 1} is {value:g}"):
+        fit_score_curve(**points)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.floats(25.5, 99.5))
 def test_loss_inverts_score_and_its_slope_is_the_derivative(score):
@@ -104,7 +129,10 @@ def test_scores_that_do_not_rise_are_not_a_curve():
         (np.append(LOSSES[:-1], np.nan), TRUTH.score(LOSSES), {}, "row 14 is nan"),
         (np.full(8, 0.2), np.linspace(20, 60, 8), {}, "all points have loss 0.2"),
         (LOSSES, TRUTH.score(LOSSES), {"floor": 60.0, "ceiling": 50.0}, "must lie under the ceiling"),
+        (LOSSES, TRUTH.score(LOSSES), {"floor": -5.0}, "the floor, -5, must lie between 0 and 100"),
+        (LOSSES, TRUTH.score(LOSSES), {"ceiling": float("nan")}, "the ceiling, nan, must lie between 0 and 100"),
         (LOSSES, TRUTH.score(LOSSES), {"items": 0}, "items must be counts"),
+        (LOSSES, TRUTH.score(LOSSES), {"items": [100, 200]}, "items has 2"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused_by_name(loss, score, options, message):

@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import minimize
 
 from densing import fit_loss_law, load_frame
+from densing.fit.bootstrap import resample
 from densing.fit.laws import EXPONENT_BOX, Design, PlainLaw
 from densing.fit.loss_law import GRID_NODES
 from densing.fit.objectives import Objective
@@ -119,6 +120,24 @@ def test_the_average_cannot_tell_its_optima_apart():
     interval = fit.interval("data_floor", tokens=5e12)
     assert all(floor in interval for floor in floors)
     assert len(interval.pieces) == 2
+
+
+def test_replicates_switch_between_the_optima_of_the_average():
+    points = LOSSES[LOSSES["benchmark"] == "average"]
+    fit = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"])
+    draws = fit.bootstrap(resample("clusters", len(points), 300, np.random.default_rng(0), points["params"]))
+    best = np.log(draws.best[:, None, [1, 3]]) - np.log([[mode.alpha, mode.beta] for mode in fit.modes])
+    nearest = np.abs(best).sum(-1).argmin(1)
+    assert min(np.mean(nearest == 0), np.mean(nearest == 1)) > 0.05
+    low, high = np.quantile(draws.best[:, 1], [0.025, 0.975])
+    assert all(low < mode.alpha < high for mode in fit.modes)
+
+
+def test_the_difference_of_akaike_s_criterion():
+    points = LOSSES[LOSSES["benchmark"] == "mmlu"]
+    first, second = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"]).modes
+    assert first.delta_aic == 0
+    assert second.delta_aic == pytest.approx(33 * np.log(9.9e-4 / 5.6e-4), rel=0.02)
 
 
 @pytest.mark.parametrize("benchmark", TWO_OPTIMA)
