@@ -33,6 +33,7 @@ SCHEMA_VERSION = {
     "frame": 1,
     "measurement": 1,
     "ladder": 1,
+    "losses": 1,
     "densities": 1,
     "trend": 1,
     "corpus": 1,

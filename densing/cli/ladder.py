@@ -86,20 +86,26 @@ def load(
     ] = None,
     select: Annotated[list[str] | None, typer.Option(help="Pattern of checkpoints or revisions to take.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write a manifest into.")] = None,
+    losses: Annotated[
+        Path | None, typer.Option(help="CSV to write the held-out losses into, as `densing fit loss` reads it.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    r"""Load a ladder that others released, and show the table that was understood.
+    r"""Load a ladder that was trained here or released, and show the table that was understood.
 
     \b
     Examples:
         densing ladder load openbmb/DensingLaw-ScalingModels --tokens per-parameter:60 -o reference_models/openbmb
         densing ladder load EleutherAI/pythia-14m EleutherAI/pythia-70m --tokens per-step:2097152 --select "step*000"
+        densing ladder load reference_models/quickstart --losses losses.csv
     """
     from densing.ladder.load import load_ladder
 
     ladder = load_ladder(
         source, tokens, select=select or (), show=lambda found: typer.echo(_ladder_text(found), err=True)
     )
+    if losses:
+        _write_losses(ladder, losses)
     if out:
         ladder.write(out)
         typer.echo(f"wrote {out / 'manifest.json'}", err=True)
@@ -133,6 +139,24 @@ def _load(path: Path) -> LadderConfig:
 
 def _folder(config: LadderConfig, out: Path | None) -> Path:
     return out or Path("reference_models") / config.name
+
+
+def _write_losses(ladder: Ladder, path: Path) -> None:
+    import pandas as pd
+
+    from densing.artifacts import write_csv
+    from densing.errors import InputError
+
+    if any(checkpoint.held_out_loss is None for checkpoint in ladder.checkpoints):
+        raise InputError(
+            f"{ladder.name}: its held-out losses are not recorded; measure it, as with densing frame build"
+        )
+    rows = [
+        {"checkpoint": c.name, "params": c.params_non_embedding, "tokens": c.tokens, "loss": c.held_out_loss}
+        for c in ladder.checkpoints
+    ]
+    made_from = {key: ladder.training[f"{key}_sha256"] for key in ("corpus", "tokenizer")}
+    write_csv(path, "losses", pd.DataFrame(rows), made_from=made_from)
 
 
 def _show(ladder: Ladder, json: bool) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from densing.cli import app
+from densing.cli.fit import read_points
 from densing.config import load
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Ladder
@@ -108,6 +109,20 @@ def test_loading_shows_what_was_understood_and_writes_a_manifest(tmp_path: Path)
     assert "state a rule with tokens" in err
     code, out, _ = densing("load", tmp_path / "loaded", "--json")
     assert len(json.loads(out)["checkpoints"]) == 3
+
+
+def test_losses_are_written_as_the_fit_reads_them(trained: tuple[Path, Ladder], tmp_path: Path) -> None:
+    code, _, _ = densing("load", trained[0], "--losses", tmp_path / "losses.csv")
+    assert code == 0
+    points = read_points(tmp_path / "losses.csv", {"params": (), "tokens": (), "loss": ()}, [])
+    assert points[["params", "tokens", "loss"]].to_numpy().tolist() == [
+        [c.params_non_embedding, c.tokens, c.held_out_loss] for c in trained[1].checkpoints
+    ]
+    llama(tmp_path / "models" / "s1", 8)
+    code, _, err = densing("load", tmp_path / "models", "--tokens", "s1=1e9", "--losses", tmp_path / "none.csv")
+    assert code == 2
+    assert "its held-out losses are not recorded" in err
+    assert not (tmp_path / "none.csv").exists()
 
 
 @pytest.mark.parametrize("command", ["plan", "train", "load", "status"])
