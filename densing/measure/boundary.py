@@ -26,6 +26,8 @@ BOUNDARY_RULE = "one-text/longest-common-token-prefix/1"
 BOS_RULE = "as-the-tokeniser-does/1"
 MOST_TOKENS_IN_A_CHARACTER = 4
 """A character has at most four bytes."""
+PART_OF_A_CHARACTER = "\ufffd"
+"""What bytes that are no whole character are decoded to."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,10 @@ class Boundary:
 
     def _to_character_boundary(self, text: str, tokens: tuple[int, ...], kept: int) -> tuple[int, str]:
         """The most of the first `kept` tokens that end with a whole character, and their text."""
-        for fewer in range(kept, max(kept - MOST_TOKENS_IN_A_CHARACTER, -1), -1):
-            if text.startswith(kept_text := self._text(tokens[:fewer])):
-                return fewer, kept_text
+        if text.startswith(self._text(tokens[:kept]).rstrip(PART_OF_A_CHARACTER)):
+            for fewer in range(kept, max(kept - MOST_TOKENS_IN_A_CHARACTER, -1), -1):
+                if text.startswith(kept_text := self._text(tokens[:fewer])):
+                    return fewer, kept_text
         raise InputError(
             f"the tokeniser does not keep the text {text[:60]!r}... as it is (it normalises it, perhaps), so what its "
             "tokens stand for at the end of the instruction cannot be told; normalise the items beforehand"

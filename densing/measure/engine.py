@@ -100,9 +100,10 @@ class Engine(ABC):
         windows: list[Encoded] = []
         owners: list[int] = []
         start = self.boundary.lone_start
+        window = self.longest_request - len(start)
         for owner, encoded in enumerate(self.boundary.encode([request.args[0] for request in requests])):
             tokens = encoded[len(self.boundary.start_tokens) :]
-            rolling = get_rolling_token_windows(list(tokens), start[-1], self.max_length - len(start), 1)
+            rolling = get_rolling_token_windows(list(tokens), start[-1], window, 1)
             for context, continuation in map(make_disjoint_window, rolling):
                 windows.append(Encoded((*start[:-1], *context), tuple(continuation), 0))
                 owners.append(owner)

@@ -108,6 +108,8 @@ class Measurement:
     def write(self, out: Path, items: Mapping[str, pd.DataFrame] | None = None) -> Measurement:
         """Write every task's files under `out`, and return this measurement with its folder.
 
+        Tasks that an earlier measurement had there and this one has not are removed.
+
         Parameters
         ----------
         out : Path
@@ -116,6 +118,9 @@ class Measurement:
             Rows of each task.
         """
         folder = out / self.model / self.suite
+        for old in [*folder.glob("*.json"), *folder.glob("*.parquet")]:
+            if old.stem not in self.tasks:
+                old.unlink()
         for name, result in self.tasks.items():
             payload: dict[str, Any] = {
                 "model": self.model,

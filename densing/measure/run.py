@@ -80,7 +80,7 @@ def measure(
     made_from = {"weights": checkpoint.weights, "tokenizer": checkpoint.tokenizer, "suite": suite.digest}
     asked = {"engine": engine, "options": {k: str(v) for k, v in sorted(engine_options.items())}, "limit": limit}
     folder = out / checkpoint.name / suite.name
-    if not fresh and (existing := _existing(folder, checkpoint, made_from, asked)):
+    if not fresh and (existing := _existing(folder, checkpoint, suite, made_from, asked)):
         return existing
     with loaded_engine(engine, checkpoint, engine_options) as lm:
         scope = {**lm.fingerprint(), **{key: made_from[key] for key in ("weights", "tokenizer")}}
@@ -98,12 +98,13 @@ def measure(
             "lm_eval": version("lm_eval"),
         }
         truncated = frozenset(lm.truncated)
+    scores = {name: _score(benchmark, results) for name, benchmark in suite.benchmarks.items()}
     items = {name: _items(suite, benchmark, results) for name, benchmark in suite.benchmarks.items()}
     tasks = {
         name: TaskResult.of_items(
             name,
             items[name],
-            score=_score(benchmark, results),
+            score=scores[name],
             chance=benchmark.chance,
             settings=_task_settings(suite, benchmark, results, truncated),
         )
@@ -118,18 +119,22 @@ def loaded_engine(name: str, checkpoint: Checkpoint, options: dict[str, Any]) ->
     """An engine with the model in it; its memory is free when the block ends."""
     module, _, attribute = ENGINES[name].partition(":")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output carries results
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     try:
         engine_class: Callable[..., Engine] = getattr(__import__(module, fromlist=[attribute]), attribute)
     except ImportError as error:
         raise DensingError(
             f"the {name} engine needs {error.name}; install densing[{'models' if name == 'torch' else 'vllm'}]"
         ) from error
+    from safetensors import SafetensorError
+
     options = {key: value for key, value in options.items() if key != "revision"}
     try:
         engine = engine_class(str(checkpoint.folder), **options)
     except DensingError:
         raise
-    except (TypeError, ValueError, OSError, RuntimeError, AssertionError) as error:
+    except (TypeError, ValueError, OSError, RuntimeError, AssertionError, SafetensorError) as error:
         raise DensingError(f"{checkpoint.source}: the {name} engine cannot load it: {error}") from error
     try:
         yield engine
@@ -165,15 +170,15 @@ def _ask_for_consent(suite: Suite, run_unsafe_code: bool) -> None:
 
 
 def _existing(
-    folder: Path, checkpoint: Checkpoint, made_from: dict[str, str], asked: dict[str, Any]
+    folder: Path, checkpoint: Checkpoint, suite: Suite, made_from: dict[str, str], asked: dict[str, Any]
 ) -> Measurement | None:
     """The measurement in a folder, if it is of this model under these settings."""
     try:
         found = Measurement.read(folder)
     except ArtifactError:
-        return None  # none, or half of one: measured again
+        return None  # none, or parts of two: measured again
     if found.made_from == made_from and found.settings["asked"] == asked:
-        return found
+        return found if found.tasks.keys() == suite.benchmarks.keys() else None  # killed while it was written
     if found.settings["source"] != checkpoint.source and found.made_from["weights"] != made_from["weights"]:
         raise InputError(
             f"{folder} holds the measurement of another model of that name, {found.settings['source']}; "

@@ -51,10 +51,10 @@ def _read_csv(path: Path) -> Imported:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
+            columns = [column.strip() for column in reader.fieldnames or []]
             rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not readable as CSV ({error})") from error
-    columns = [column.strip() for column in reader.fieldnames or []]
     if columns[:4] == ["dataset", "version", "metric", "mode"]:
         return read_opencompass(path, rows, columns[4:])
     if {"model", "benchmark", "score"} <= set(columns):

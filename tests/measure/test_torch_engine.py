@@ -1,0 +1,193 @@
+"""pytest tests/measure/test_torch_engine.py
+
+Whatever is shared, cut or batched: the results are those of every request alone, and of lm-eval's own hf.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lm_eval.models.huggingface import HFLM
+
+from densing.errors import DensingError, InputError
+from densing.measure.torch_engine import TorchEngine
+from tests.measure.models import CONTEXT, byte_level, save_llama
+from tests.measure.requests import Pair, instances, long_answers, multiple_choice, nested
+
+TOLERANCE = 1e-4
+"""Nats per token."""
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Path) -> TorchEngine:
+    return TorchEngine(str(checkpoint), device="cpu", dtype="float32", batch_tokens=1500)
+
+
+@pytest.fixture(scope="module")
+def hf(checkpoint: Path) -> HFLM:
+    return HFLM(str(checkpoint), device="cpu", dtype="float32", batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def pairs(texts: list[str]) -> list[Pair]:
+    """Of three tasks, and the awkward ones."""
+    return [
+        *multiple_choice(texts, 30, 5),
+        *multiple_choice(texts, 20, 3, drawn=True),
+        *multiple_choice(texts, 15, 0),
+        *long_answers(texts, 40),
+        *nested(texts),
+    ]
+
+
+def alone(engine: TorchEngine, pair: Pair) -> tuple[float, bool, int, int]:
+    """Log-probability, greediness, tokens and bytes by one plain forward pass in float64."""
+    (encoded,) = engine.boundary.encode_pairs([pair])
+    tokens = [*encoded.context, *encoded.answer]
+    with torch.inference_mode():
+        logits = engine.model(torch.tensor([tokens])).logits[0, len(encoded.context) - 1 : -1].double()
+    answer = torch.tensor(encoded.answer)
+    logprobs = logits.log_softmax(1).gather(1, answer[:, None])
+    return float(logprobs.sum()), bool((logits.argmax(1) == answer).all()), len(answer), encoded.answer_bytes
+
+
+def test_scored_together_as_alone(engine: TorchEngine, pairs: list[Pair]) -> None:
+    assert engine.tree_model.shares
+    for pair, answer in zip(pairs, engine.loglikelihood(instances(pairs)), strict=True):
+        logprob, greedy, tokens, bytes_ = alone(engine, pair)
+        assert (answer.tokens, answer.bytes) == (tokens, bytes_)
+        assert answer[0] == pytest.approx(logprob, abs=TOLERANCE * tokens)
+        assert answer[1] == greedy
+
+
+def test_scored_as_by_lm_eval(engine: TorchEngine, hf: HFLM, pairs: list[Pair]) -> None:
+    """Where both mean the same string: lm-eval knows no tokens that span the end of the context."""
+    encoded = engine.boundary.encode_pairs(pairs)
+    same = [p for p, e in zip(pairs, encoded, strict=True) if p[0] and e.answer_bytes == len(p[1].encode())]
+    same = [pair for pair in same if not pair[0].endswith(" ")]
+    assert len(same) > 300
+    theirs = hf.loglikelihood(instances(same), disable_tqdm=True)
+    for ours, rival in zip(engine.loglikelihood(instances(same)), theirs, strict=True):
+        assert ours[0] == pytest.approx(rival[0], abs=TOLERANCE * ours.tokens)
+        assert ours[1] == rival[1]
+
+
+def test_whole_texts_as_by_lm_eval(engine: TorchEngine, hf: HFLM, texts: list[str]) -> None:
+    """Three of them several times as long as the context."""
+    whole = instances([(text[:3500],) for text in texts[:3]] + [("a",)], "loglikelihood_rolling")
+    ours, theirs = engine.loglikelihood_rolling(whole), hf.loglikelihood_rolling(whole, disable_tqdm=True)
+    assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"until": ["\n"], "max_gen_toks": 24, "do_sample": False},
+        {"until": ["e", "=="], "max_gen_toks": 60},
+        {"until": [], "max_gen_toks": 12, "num_beams": 2},
+    ],
+    ids=["line", "stop texts", "beams"],
+)
+def test_continued_as_by_lm_eval(engine: TorchEngine, hf: HFLM, pairs: list[Pair], settings: dict) -> None:
+    prompts = list(dict.fromkeys(context for context, _ in pairs if context))[::4]
+    asked = instances([(prompt, settings) for prompt in prompts], "generate_until")
+    ours, theirs = engine.generate_until(asked), hf.generate_until(asked, disable_tqdm=True)
+    assert ours == theirs
+    assert len(set(ours)) > 5
+
+
+def test_half_precision_differs_by_its_rounding_alone(checkpoint: Path, pairs: list[Pair]) -> None:
+    engine = TorchEngine(str(checkpoint), device="cpu", dtype="bfloat16")
+    assert engine.fingerprint()["dtype"] == "bfloat16"
+    exact = TorchEngine(str(checkpoint), device="cpu", dtype="float32")
+    few = instances(pairs[::10])
+    answers = zip(engine.loglikelihood(few), exact.loglikelihood(few), strict=True)
+    differences = [abs(rough[0] - fine[0]) / fine.tokens for rough, fine in answers]
+    assert 0 < np.mean(differences) < 0.05
+
+
+def save_other(kind: str, folder: Path, tokenizer: object) -> Path:
+    from transformers import (
+        GPT2Config,
+        GPT2LMHeadModel,
+        MambaConfig,
+        MambaForCausalLM,
+        MistralConfig,
+        MistralForCausalLM,
+    )
+
+    shape = {"vocab_size": len(tokenizer), "hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.15}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 64}
+    torch.manual_seed(0)
+    model = {
+        "learned positions": lambda: GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=CONTEXT, initializer_range=0.15
+            )
+        ),
+        "sliding window": lambda: MistralForCausalLM(MistralConfig(**shape, **heads, sliding_window=20)),
+        "no attention": lambda: MambaForCausalLM(MambaConfig(**shape)),
+    }[kind]()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["learned positions", "sliding window", "no attention"])
+def test_other_architectures_share_what_they_can(kind: str, texts: list[str], tmp_path: Path) -> None:
+    tokenizer = byte_level(texts[:10], 300)
+    other = TorchEngine(str(save_other(kind, tmp_path, tokenizer)), device="cpu", dtype="float32", max_length=CONTEXT)
+    assert other.tree_model.can_share(100) == (kind == "learned positions")
+    pairs = [*multiple_choice(texts, 6, 2), *nested(texts)]
+    for pair, answer in zip(pairs, other.loglikelihood(instances(pairs)), strict=True):
+        logprob, _, tokens, _ = alone(other, pair)
+        assert answer[0] == pytest.approx(logprob, abs=TOLERANCE * tokens)
+
+
+def test_too_long_is_an_error_or_counted(checkpoint: Path, texts: list[str]) -> None:
+    asked = instances([("short", " answer"), (texts[0][:3000], " answer"), (texts[1][:3000], " answer")])
+    strict = TorchEngine(str(checkpoint), device="cpu")
+    with pytest.raises(InputError, match=r"2 of 3 requests .* 512 tokens \(task item 1, task item 2\).*--allow-trunc"):
+        strict.loglikelihood(asked)
+    lenient = TorchEngine(str(checkpoint), device="cpu", allow_truncated=True)
+    answers = lenient.loglikelihood(asked)
+    assert lenient.truncated == {"task item 1", "task item 2"}
+    encoded = lenient.boundary.encode_pairs([asked[1].args])[0]
+    kept = CONTEXT + 1 - len(encoded.answer)  # the last answer token is predicted, never read
+    tokens = [*encoded.context[-kept:], *encoded.answer]
+    with torch.inference_mode():
+        logprobs = lenient.model(torch.tensor([tokens[:-1]])).logits[0].double().log_softmax(1)
+    expected = sum(float(logprobs[kept - 1 + i, token]) for i, token in enumerate(encoded.answer))
+    assert answers[1][0] == pytest.approx(expected, abs=TOLERANCE * len(encoded.answer))
+    with pytest.raises(InputError, match="task item 0: the answer alone is longer"):
+        lenient.loglikelihood(instances([("a", texts[0][:3000])]))
+
+
+def test_as_long_as_the_context_is_not_too_long(checkpoint: Path) -> None:
+    """A context of 512 tokens reads 512: the last answer token is only predicted."""
+    engine = TorchEngine(str(checkpoint), device="cpu")
+    word = next(t for t in range(300) if len(engine.tokenizer("x = " * t)["input_ids"]) > CONTEXT + 8)
+    tokens = engine.tokenizer("x = " * word)["input_ids"]
+    fitting = engine.tokenizer.decode(tokens[:CONTEXT]), engine.tokenizer.decode(tokens[CONTEXT : CONTEXT + 1])
+    (encoded,) = engine.boundary.encode_pairs([fitting])
+    assert len(encoded.context) + len(encoded.answer) == CONTEXT + 1
+    engine.loglikelihood(instances([fitting]))
+    assert engine.truncated == set()
+
+
+def test_an_empty_answer_names_its_item(engine: TorchEngine) -> None:
+    with pytest.raises(InputError, match="task item 1: the answer is empty"):
+        engine.loglikelihood(instances([("a", " b"), ("a", "")]))
+
+
+def test_nan_names_its_item_and_fails(texts: list[str], tmp_path: Path) -> None:
+    """Weights so large that the rare token x overflows."""
+    tokenizer = byte_level(texts[:10], 300)
+    engine = TorchEngine(str(save_llama(tmp_path, tokenizer)), device="cpu", dtype="float32")
+    with torch.no_grad():
+        engine.model.get_input_embeddings().weight[tokenizer("~")["input_ids"][0]] = torch.nan
+    with pytest.raises(DensingError, match=r"task item 1: the log-probability is nan.*nothing of its batch was kept"):
+        engine.loglikelihood(instances([("a", " b"), ("a ~ b", " c")]))
