@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from densing.errors import InputError
 from densing.fit.loss_law import LossLawFit
 from densing.fit.score_curve import ScoreCurveFit
 from densing.registry import Registry, load_registry
-from densing.report import plots
-from densing.report.style import DOUBLE, SINGLE, new_figure, save, style
+from densing.report import plots, scales
+from densing.report.style import DOUBLE, FAINT, PALETTE, SINGLE, new_figure, save, style
+from densing.units import short_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from densing.frame import ReferenceFrame
     from densing.report.data import ReportData
     from densing.trend import Trend
+
+COLUMNS = 3
+"""Of figures with a panel per benchmark."""
 
 
 def loss_law_figure(fit: LossLawFit, path: Path) -> None:
@@ -59,23 +63,22 @@ def _optima_legend(fit: LossLawFit, ax: Axes, read: int) -> None:
 def ladder_figure(frame: ReferenceFrame) -> Figure:
     """Loss against compute on every benchmark of a frame, all optima drawn, the one that is read solid."""
     with style():
-        figure, axes = _grid(len(frame.benchmarks), 2.0)
-        for benchmark, ax in zip(frame.benchmarks, axes, strict=False):
+        figure, axes = _grid(len(frame.benchmarks), 1.9)
+        for benchmark, ax in zip(frame.benchmarks, axes, strict=True):
             fit, read = frame.law_fit(benchmark), frame.optimum(benchmark)
             plots.plot_loss_law(fit, ax, read=read).set_title(f"{benchmark}: {fit.status}", loc="left")
             _optima_legend(fit, ax, read)
+        _label_edges(axes)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles, [f"N = {text}" for text in labels], loc="outside lower center", ncols=min(len(labels), 6)
-        )
+        _legend_below(figure, handles, [f"N = {text}" for text in labels], 6)
         return figure
 
 
 def curves_figure(frame: ReferenceFrame) -> Figure:
     """Score against loss on every benchmark of a frame, with bands and held-out points."""
     with style():
-        figure, axes = _grid(len(frame.benchmarks), 1.8)
-        for benchmark, ax in zip(frame.benchmarks, axes, strict=False):
+        figure, axes = _grid(len(frame.benchmarks), 1.7)
+        for benchmark, ax in zip(frame.benchmarks, axes, strict=True):
             points = frame.scores[frame.scores["benchmark"] == benchmark]
             plots.plot_score_curve(
                 frame.curve_fit(benchmark),
@@ -83,32 +86,56 @@ def curves_figure(frame: ReferenceFrame) -> Figure:
                 draws=frame.draws(benchmark).curve,
                 held_out=points[points["held_out"] == 1],
             ).set_title(benchmark, loc="left")
+        _label_edges(axes)
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        _legend_below(figure, handles, labels, 6)
         return figure
 
 
 def profile_figure(frame: ReferenceFrame) -> Figure:
-    """The loss law's objective along α and β on every benchmark: where the optima lie, what 95% leaves open."""
+    """The loss law's objective along α on every benchmark: where the optima lie, what 95% leaves open."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     with style():
-        names = list(frame.benchmarks)
-        figure, axes = new_figure(DOUBLE, 1.75 * len(names), len(names), 2, squeeze=False)
-        for (left, right), benchmark in zip(axes, names, strict=True):
+        figure, axes = _grid(len(frame.benchmarks), 1.8)
+        for benchmark, ax in zip(frame.benchmarks, axes, strict=True):
             fit = frame.law_fit(benchmark)
-            for ax, exponent in ((left, "alpha"), (right, "beta")):
-                plots.plot_profile(fit.profile(exponent), fit, ax)
-            left.set_title(f"{benchmark}: {fit.status}", loc="left")
+            plots.plot_profile(fit.profile("alpha"), fit, ax, read=frame.optimum(benchmark))
+            ax.set_title(f"{benchmark}: {fit.status}", loc="left")
+        _label_edges(axes)
+        look: dict[str, Any] = {"marker": "s", "ls": "none", "ms": 5.5, "mec": PALETTE[1], "mew": 1.1}
+        handles = [
+            Line2D([], [], mfc=PALETTE[1], **look),
+            Line2D([], [], mfc="white", **look),
+            Patch(color=PALETTE[0], alpha=0.2, lw=0),
+            Line2D([], [], color=FAINT, lw=0.8, ls="--"),
+        ]
+        _legend_below(figure, handles, ["optimum the frame reads", "other optimum", "95% region of α", "its limit"], 4)
         return figure
 
 
 def _grid(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(3, count)
+    columns = min(COLUMNS, count)
     rows = -(-count // columns)
     figure, axes = new_figure(DOUBLE, height * rows + 0.4, rows, columns, squeeze=False)
     flat = list(axes.ravel())
     for unused in flat[count:]:
         unused.remove()
     return figure, flat[:count]
+
+
+def _label_edges(axes: Sequence[Axes]) -> None:
+    """Leave the titles of the axes, which all panels share, to the first column and the lowest panels."""
+    for i, ax in enumerate(axes):
+        if i % COLUMNS:
+            ax.set_ylabel("")
+        if i + COLUMNS < len(axes):
+            ax.set_xlabel("")
+
+
+def _legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int) -> None:
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), columns), columnspacing=1.4)
 
 
 def density_figure(
@@ -137,9 +164,22 @@ def density_figure(
             until=trend.last_date + dt.timedelta(days=180) if trend else None,
             highlight=highlight,
         )
-        ax.legend(loc="lower right", ncols=2)
-        ax.set_title(chosen.title, loc="left")
+        ax.set_title(chosen.title[:1].upper() + chosen.title[1:], loc="left")
+        _density_legend(figure, ax)
         return figure
+
+
+def _density_legend(figure: Figure, ax: Axes) -> None:
+    """Families and lines at one size, then what a mark's area means."""
+    from matplotlib.collections import PathCollection
+
+    handles, labels = ax.get_legend_handles_labels()
+    sizes = {short_count(size): scales.mark_area(size) for size in (1e9, 1e10, 1e11)}
+    round_marks = [ax.scatter([], [], s=area, c=FAINT, alpha=0.75, edgecolors="white") for area in sizes.values()]
+    _legend_below(figure, [*handles, *round_marks], [*labels, *(f"size {text}" for text in sizes)], 7)
+    for handle in figure.legends[0].legend_handles[: len(handles)]:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([26])
 
 
 def trend_figure(data: ReportData, which: str) -> Figure:
@@ -162,6 +202,8 @@ def compression_figure(data: ReportData) -> Figure:
     with style():
         figure, ax = new_figure(DOUBLE * 0.8, 2.6)
         plots.plot_compression(data.compression, ax)
+        handles, labels = ax.get_legend_handles_labels()
+        _legend_below(figure, handles, labels, 3)
         return figure
 
 

@@ -12,8 +12,9 @@ from densing.fit.intervals import Profile
 from densing.fit.loss_law import LossLaw, LossLawFit
 from densing.fit.score_curve import ScoreCurveFit
 from densing.frontier import date_of, days_since
-from densing.report.style import FAINT, INK, MARKERS, PALETTE, label_points, shortened
-from densing.trend import Trend, doubling_text
+from densing.report.scales import date_ticks, mark_area, plain_log_ticks, shades
+from densing.report.style import FAINT, INK, MARKERS, PALETTE, QUIET, label_points, shortened
+from densing.trend import DAYS_PER_MONTH, Trend, doubling_text
 from densing.units import short_count
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def plot_loss_law(fit: LossLawFit, ax: Axes, *, read: int = 0) -> Axes:
         Index of the optimum drawn solid; the others are dashed and dotted.
     """
     sizes = np.unique(fit.params)
-    colours = _sequence(len(sizes))
+    colours = shades(len(sizes))
     for size, colour in zip(sizes, colours, strict=True):
         own = fit.params == size
         tokens = fit.tokens[own]
@@ -53,7 +54,7 @@ def plot_loss_law(fit: LossLawFit, ax: Axes, *, read: int = 0) -> Axes:
                 zorder=2,
             )
     ax.set(xscale="log", yscale="log", xlabel="training compute 6·N·D (FLOP)", ylabel="conditional loss (nats/token)")
-    return _plain_log_ticks(ax, fit.loss)
+    return plain_log_ticks(ax)
 
 
 def law_text(law: LossLaw) -> str:
@@ -120,122 +121,140 @@ def plot_densities(
     family = [(families or {}).get(name, "") for name in chosen.names]
     counts = {f: family.count(f) for f in set(family) if f}
     named = sorted(counts, key=lambda f: (-counts[f], f))[:6]
-    area = [_area((sizes or {}).get(name)) for name in chosen.names]
-    for group in [*named, None]:
+    area = [mark_area((sizes or {}).get(name)) for name in chosen.names]
+    for place, group in enumerate([*named, None]):
         rows = [i for i in shown if (family[i] if family[i] in named else None) == group]
         if not rows:
             continue
-        place = named.index(group) if group in named else None
         ax.scatter(
             [days[i] for i in rows],
             [chosen.values[i] for i in rows],
             s=[area[i] for i in rows],
-            c=FAINT if place is None else PALETTE[place],
-            marker="o" if place is None else MARKERS[place],
+            c=FAINT if group is None else PALETTE[place],
+            marker="o" if group is None else MARKERS[place],
             alpha=0.75,
             edgecolors="white",
             linewidths=0.4,
             label="other families" if group is None and named else group,
-            zorder=3,
+            zorder=3 if group is None else 3.1,
         )
+    labelled = [i for i in shown if chosen.names[i] == highlight]
+    crossing: list[tuple[Any, float]] = []
     if trend is not None:
-        _draw_trend(trend, ax, until)
-        members = list(trend.members)
-        label_points(
-            ax,
-            [trend.dates[i] for i in members],
-            trend.densities[members],
-            [trend.models[i] for i in members],
-            zorder=5,
-        )
-    if highlight is not None and highlight in chosen.names:
-        i = chosen.names.index(highlight)
-        if i in shown:
-            ax.scatter([days[i]], [chosen.values[i]], s=120, facecolors="none", edgecolors=PALETTE[1], lw=1.6, zorder=6)
-            ax.annotate(
-                shortened(highlight), (days[i], chosen.values[i]), (8, -12), textcoords="offset points",
-                color=PALETTE[1], fontsize=7.5, fontweight="bold", zorder=7,
-            )  # fmt: skip
-    return _dates(ax)
+        crossing = _draw_trend(trend, ax, until)
+        frontier = {trend.models[i] for i in trend.members}
+        labelled += [i for i in shown if chosen.names[i] in frontier - {highlight}]
+    for i in shown:
+        if chosen.names[i] == highlight:
+            ax.scatter([days[i]], [chosen.values[i]], s=130, facecolors="none", edgecolors=PALETTE[1], lw=1.6, zorder=6)
+    label_points(
+        ax,
+        [days[i] for i in labelled],
+        [chosen.values[i] for i in labelled],
+        [chosen.names[i] for i in labelled],
+        avoid=[*((days[i], chosen.values[i]) for i in shown), *crossing],
+        strong=highlight,
+    )
+    if shown:
+        plain_log_ticks(ax)
+    return date_ticks(ax)
 
 
-def _draw_trend(trend: Trend, ax: Axes, until: dt.date | None) -> None:
+def _draw_trend(trend: Trend, ax: Axes, until: dt.date | None) -> list[tuple[Any, float]]:
+    """Line, band, forecast, frontier and their numbers; returns points of the line."""
     first, last = trend.first_date, trend.last_date
     end = max(until or last, last)
     calendar = [date_of(d) for d in np.linspace(*days_since([first, end]), 120)]
-    low, high = trend.band(calendar)
-    bounded = trend.interval.bounded
     line = [trend.density(day) for day in calendar]
-    if bounded:
-        ax.fill_between(calendar, low, high, color=PALETTE[0], alpha=0.13, lw=0, zorder=1)
-    ax.plot(calendar, line, color=PALETTE[0], lw=1.4, zorder=2)
+    if trend.interval.bounded:
+        ax.fill_between(calendar, *trend.band(calendar), color=PALETTE[0], alpha=0.13, lw=0, zorder=1, label="95% band")
+    ends = [first, last, end]
+    values = [trend.density(day) for day in ends]
+    ax.plot(ends[:2], values[:2], color=PALETTE[0], lw=1.4, zorder=2, label="trend")
     members = list(trend.members)
     ax.plot(
-        [trend.dates[i] for i in members], trend.densities[members], "o", ms=7, mfc="none", mec=INK, mew=0.9, zorder=4,
-        label="frontier",
+        [trend.dates[i] for i in members], trend.densities[members], "o", ms=7.5, mfc="none", mec=INK, mew=0.9,
+        zorder=4, ls="none", label="frontier",
     )  # fmt: skip
     if end > last:
-        ax.axvspan(last, end, color="#f1f1f1", zorder=0)
-        ax.text(end, 0.97, "forecast ", transform=ax.get_xaxis_transform(), ha="right", color=FAINT, fontsize=7)
-    text = f"doubling time {trend.doubling_time_days:.0f} days" if trend.slope_per_day > 0 else "density falls"
+        ax.plot(ends[1:], values[1:], color=PALETTE[0], lw=1.4, ls=(0, (4, 3)), zorder=2)
+        ax.axvspan(last, end, color="#efefef", lw=0, zorder=0)
+        ax.text(end, 0.02, "forecast ", transform=ax.get_xaxis_transform(), ha="right", color=QUIET, fontsize=7)
+    days = trend.doubling_time_days
+    text = f"doubles every {days:.0f} days" if trend.slope_per_day > 0 else f"halves every {-days:.0f} days"
+    interval = doubling_text(trend.doubling_interval_days)
     ax.text(
-        0.02,
-        0.98,
-        f"{text}\n95% {doubling_text(trend.doubling_interval_days)}\nR² {trend.r_squared:.3f}, {len(members)} models",
+        0.02, 0.98, f"{text}\n95%: {interval}\nR² {trend.r_squared:.3f}, {len(members)} models on the frontier",
         transform=ax.transAxes, va="top", fontsize=8, color=PALETTE[0],
     )  # fmt: skip
-    values = trend.densities
-    ax.set_ylim(values.min() / 2.5, max(values.max(), max(line)) * 2.5)
+    lowest, highest = trend.densities.min(), max(trend.densities.max(), max(line))
+    margin = dt.timedelta(days=0.03 * (end - first).days)
+    ax.set(ylim=(lowest / 2.5, highest * 2.5), xlim=(first - margin, end))
+    return list(zip(calendar, line, strict=True))
 
 
 def plot_frames(rows: Sequence[FrameRow], ax: Axes) -> Axes:
     """The doubling time under every frame: point, interval at the frame's optimum, interval over all optima."""
-    limit = 400.0
+    rising = [row for row in rows if row.trend is not None and row.trend.slope_per_day > 0]
+    # Long intervals are cut, so that an unbounded one does not press the others together.
+    longest = max((row.trend.doubling_time_days for row in rising if row.trend), default=100.0)
+    limit = max((min(row.doubling_all_optima.high, 3 * longest) for row in rising), default=100.0)
     for place, row in enumerate(reversed(rows)):
-        if row.trend is None:
-            ax.text(5, place, f"no trend: {row.reason}", va="center", color=FAINT, fontsize=7)
+        if row.trend is None or row not in rising:
+            why = f"no trend: {row.reason}" if row.trend is None else "density falls"
+            ax.text(0.02 * limit, place, why, va="center", color=QUIET, fontsize=7)
             continue
-        own, every = row.trend.doubling_interval_days, row.doubling_all_optima
-        for interval, width, colour in ((every, 1.0, FAINT), (own, 3.2, PALETTE[0])):
-            ax.plot(
-                [interval.low, min(interval.high, limit)], [place, place], color=colour, lw=width, solid_capstyle="butt"
-            )
+        days, own = row.trend.doubling_time_days, row.trend.doubling_interval_days
+        for interval, width, colour in ((row.doubling_all_optima, 1.0, QUIET), (own, 3.2, PALETTE[0])):
+            nothing = interval.low == 0 and np.isinf(interval.high)
+            ends, look = [interval.low, min(interval.high, limit)], {"color": colour, "alpha": 0.35 if nothing else 1}
+            ax.plot(ends, [place, place], lw=width, solid_capstyle="butt", **look)
             if interval.high > limit:
-                ax.plot(limit, place, ">", color=colour, ms=4, clip_on=False)
-        ax.plot(row.trend.doubling_time_days, place, "o", ms=5, color=INK, zorder=3)
+                ax.plot(limit, place, ">", ms=4, mew=0, clip_on=False, **look)
+        ax.plot(days, place, "o", ms=5, color=INK, mec="white", mew=0.6, zorder=3)
         share = row.trend.out_of_range_share
-        note = f"   {share:.0%} of draws out of range" if share > 0.02 else ""
-        ax.text(limit * 1.02, place, f"{row.trend.doubling_time_days:.0f} d{note}", va="center", fontsize=7)
-    names = [shortened(f"{row.frame.name} (β {row.frame.law().beta:.2f})", 48) for row in reversed(rows)]
-    ax.set_yticks(range(len(rows)), names)
+        note = f" ({share:.0%} of draws out of range)" if share > 0.02 else ""
+        beside = {"xy": (1, place), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        ax.annotate(f"{days:.0f} days{note}", xytext=(9, 1), va="bottom", fontsize=7, **beside)
+        ax.annotate(f"95%: {doubling_text(own)}", xytext=(9, -1), va="top", fontsize=6.5, color=QUIET, **beside)
+    names = [
+        f"{shortened(row.frame.name, 40)}\nα {row.frame.law().alpha:.2f}, β {row.frame.law().beta:.2f}" for row in rows
+    ]
+    ax.set_yticks(range(len(rows)), names[::-1])
     ax.set(xlim=(0, limit), ylim=(-0.6, len(rows) - 0.4), xlabel="doubling time of density (days)")
     ax.grid(axis="y", visible=False)
-    handles = [
-        ax.plot([], [], color=PALETTE[0], lw=3.2)[0],
-        ax.plot([], [], color=FAINT, lw=1)[0],
-    ]
-    ax.legend(handles, ["95% at the frame's optimum", "95% over all optima"], loc="upper center", ncols=2,
-              bbox_to_anchor=(0.5, 1.16))  # fmt: skip
+    ax.tick_params(axis="y", length=0)
+    handles = [ax.plot([], [], color=PALETTE[0], lw=3.2)[0], ax.plot([], [], color=QUIET, lw=1)[0]]
+    ax.legend(handles, ["95% at the frame's optimum", "95% over all optima"], loc="lower left", ncols=2,
+              bbox_to_anchor=(0, 1), borderaxespad=0.2)  # fmt: skip
     return ax
 
 
-def plot_profile(profile: Profile, fit: LossLawFit, ax: Axes) -> Axes:
-    """The objective along an exponent with everything else at its best; all optima, the 95% region."""
-    near = profile.objective < 6 * fit.best.objective
-    ax.plot(profile.values[near], profile.objective[near] / fit.best.objective, color=PALETTE[0])
-    ax.axhline(profile.limit / fit.best.objective, color=FAINT, lw=0.8, ls="--")
+def plot_profile(profile: Profile, fit: LossLawFit, ax: Axes, *, read: int | None = None) -> Axes:
+    """The objective along an exponent with everything else at its best; all optima, the 95% region.
+
+    Parameters
+    ----------
+    read : int, optional
+        Index of the optimum that a frame reads: filled, the others open.
+    """
+    best = fit.best.objective
+    near = profile.objective < 6 * best
+    ax.plot(profile.values[near], profile.objective[near] / best, color=PALETTE[0])
+    ax.axhline(profile.limit / best, color=FAINT, lw=0.8, ls="--")
     for low, high in profile.interval.pieces:
-        ax.axvspan(low, high, color=PALETTE[0], alpha=0.13, lw=0)
+        ax.fill_between([low, high], 0.5, profile.limit / best, color=PALETTE[0], alpha=0.2, lw=0)
     for index, mode in enumerate(fit.modes):
-        value, level = getattr(mode, profile.name), mode.objective / fit.best.objective
-        marker = MARKERS[index % len(MARKERS)]
-        ax.plot(value, level, marker, color=PALETTE[1], ms=5, zorder=3, ls="none", label=law_text(mode))
-    ax.legend(loc="upper center", fontsize=6.5)
+        face = PALETTE[1] if read in (None, index) else "white"
+        ax.plot(
+            getattr(mode, profile.name), mode.objective / best, MARKERS[index % len(MARKERS)], ms=5.5, ls="none",
+            mfc=face, mec=PALETTE[1], mew=1.1, zorder=3, label=law_text(mode),
+        )  # fmt: skip
     symbol = {"alpha": "α", "beta": "β"}.get(profile.name, profile.name)
-    ax.set(xscale="log", yscale="log", xlabel=symbol, ylabel="objective / its minimum", ylim=(0.93, 9))
-    _plain_log_ticks(ax, profile.objective[near] / fit.best.objective)
-    _plain_log_ticks(ax, profile.values[near], axis="x")
-    return ax
+    ax.set(xscale="log", yscale="log", xlabel=symbol, ylabel="objective / its minimum", ylim=(0.85, 16))
+    ax.legend(loc="upper left", fontsize=6.5)
+    plain_log_ticks(ax, "x", 7)
+    return plain_log_ticks(ax)
 
 
 def plot_compression(pairs: pd.DataFrame, ax: Axes) -> Axes:
@@ -252,18 +271,19 @@ def plot_compression(pairs: pd.DataFrame, ax: Axes) -> Axes:
         colour = PALETTE[2] if better else PALETTE[1]
         ax.annotate(
             "", (row["density"], place), (row["parent_density"], place),
-            arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 3, "shrinkB": 1},
+            arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.2, "shrinkA": 3, "shrinkB": 3.5},
         )  # fmt: skip
-        ax.plot(row["parent_density"], place, "o", mfc="white", mec=INK, ms=5, label="parent" if place == 0 else None)
-        ax.plot(row["density"], place, "s", color=colour, ms=5, label="compressed" if place == 0 else None)
+        ax.plot(row["parent_density"], place, "o", mfc="white", mec=INK, ms=5)
+        ax.plot(row["density"], place, "^" if better else "v", color=colour, ms=6)
     ax.set_yticks(
         range(len(ordered)),
         [f"{shortened(m)}  ←  {shortened(p)}" for m, p in zip(ordered["model"], ordered["parent"], strict=True)],
     )
     ax.set(xscale="log", xlabel="density ρ", ylim=(-0.6, len(ordered) - 0.4))
-    _plain_log_ticks(ax, ordered[["density", "parent_density"]].to_numpy().ravel(), axis="x")
-    ax.legend(loc="lower right")
-    return ax
+    ax.plot([], [], "o", mfc="white", mec=INK, ms=5, ls="none", label="parent")
+    ax.plot([], [], "^", color=PALETTE[2], ms=6, ls="none", label="compressed, denser than the parent")
+    ax.plot([], [], "v", color=PALETTE[1], ms=6, ls="none", label="compressed, less dense")
+    return plain_log_ticks(ax, "x")
 
 
 def plot_prices(prices: pd.DataFrame, trend: Trend, ax: Axes) -> Axes:
@@ -276,43 +296,43 @@ def plot_prices(prices: pd.DataFrame, trend: Trend, ax: Axes) -> Axes:
     ax.plot(at, 1 / trend.densities[members], "o", ms=6, mfc="none", mec=INK, mew=1, label="cheapest line")
     line = [date_of(d) for d in np.linspace(*days_since([at[0], at[-1]]), 50)]
     ax.plot(line, [1 / trend.density(day) for day in line], color=PALETTE[0])
-    ax.set(yscale="log", ylabel="US dollars per million input tokens", ylim=(paid.min() / 2, paid.max() * 2))
-    label_points(ax, dates, list(paid), list(prices["model"]))
-    months = trend.doubling_time_days * 12 / 365.25
-    ax.text(
-        0.98,
-        0.96,
-        f"halves every {months:.2f} months\nR² {trend.r_squared:.3f}",
-        transform=ax.transAxes,
-        va="top",
-        ha="right",
-        color=PALETTE[0],
-    )
-    _plain_log_ticks(ax, paid)
+    ax.set(
+        yscale="log", xlabel="date of the price", ylabel="US dollars per million input tokens",
+        ylim=(paid.min() / 2, paid.max() * 2),
+    )  # fmt: skip
+    points = [*zip(dates, paid, strict=True), *((day, 1 / trend.density(day)) for day in line)]
+    label_points(ax, dates, list(paid), list(prices["model"]), avoid=points)
+    months = trend.doubling_time_days / DAYS_PER_MONTH
+    text = f"halves every {months:.2f} months\nR² {trend.r_squared:.3f}"
+    ax.text(0.98, 0.96, text, transform=ax.transAxes, va="top", ha="right", color=PALETTE[0])
     ax.legend(loc="lower left")
-    return _dates(ax)
+    return date_ticks(plain_log_ticks(ax))
 
 
 def plot_slope_change(change: SlopeChange, ax: Axes, event: str) -> Axes:
     """Density against date before and after an event, each part with its frontier and line."""
-    ax.set(yscale="log", ylabel="density ρ on MMLU")
-    for part, colour, marker in ((change.before, PALETTE[1], "s"), (change.after, PALETTE[0], "o")):
-        ax.plot(part.dates, part.densities, marker, ms=3.5, color=colour, alpha=0.45, ls="none")
+    ax.set(yscale="log", ylabel="density ρ on MMLU", xlabel="release date")
+    crossing: list[tuple[dt.date, float]] = []
+    for when, part, colour, marker in (
+        ("before", change.before, PALETTE[1], "s"),
+        ("after", change.after, PALETTE[0], "o"),
+    ):
+        ax.plot(part.dates, part.densities, marker, ms=3.5, color=colour, alpha=0.6, mew=0, ls="none")
         members = list(part.members)
         at = [part.dates[i] for i in members]
         ax.plot(at, part.densities[members], marker, ms=6.5, mfc="none", mec=INK, mew=0.9)
         line = [date_of(d) for d in np.linspace(*days_since([at[0], at[-1]]), 50)]
-        text = f"A = {part.slope_per_day:.4f}/day, {len(members)} on the frontier"
+        text = f"{when} {event}: A = {part.slope_per_day:.4f} per day, {len(members)} on the frontier"
         ax.plot(line, [part.density(day) for day in line], color=colour, label=text)
-    for part in (change.before, change.after):
-        members = list(part.members)
-        label_points(
-            ax, [part.dates[i] for i in members], list(part.densities[members]), [part.models[i] for i in members]
-        )
+        crossing += zip([*part.dates, *line], [*part.densities, *map(part.density, line)], strict=True)
+    parts = (change.before, change.after)
+    frontier = [(part.dates[i], part.densities[i], part.models[i]) for part in parts for i in part.members]
+    label_points(ax, *map(list, zip(*frontier, strict=True)), avoid=crossing)
     ax.axvline(change.date, color=FAINT, lw=0.8, ls="--")
-    ax.text(change.date, 1.01, event, transform=ax.get_xaxis_transform(), ha="center", color=FAINT, fontsize=7)
-    ax.legend(loc="lower right", title=f"change of slope: p = {change.p_value:.2g}", title_fontsize=7)
-    return _dates(ax)
+    ax.text(change.date, 1.01, event, transform=ax.get_xaxis_transform(), ha="center", color=QUIET, fontsize=7)
+    legend = ax.legend(loc="upper left", title=f"change of slope: p = {change.p_value:.2g}", title_fontsize=7)
+    legend.set(alignment="left")
+    return date_ticks(plain_log_ticks(ax))
 
 
 def plot_card(density: Density, chosen: DensitySet, date: dt.date | None, ax: Axes) -> Axes:
@@ -349,46 +369,10 @@ def plot_card(density: Density, chosen: DensitySet, date: dt.date | None, ax: Ax
     )  # fmt: skip
     ax.set(xscale="log", xlabel=f"density ρ in frame {density.frame} (95% at the frame's optimum)")
     ax.grid(axis="y", visible=False)
-    return ax
+    ax.tick_params(axis="y", length=0)
+    return plain_log_ticks(ax, "x")
 
 
 def _released(chosen: DensitySet, model: str, date: dt.date) -> bool:
     when = chosen.dates[chosen.names.index(model)]
     return bool(not np.isnat(when) and when <= np.datetime64(date, "D"))
-
-
-def _area(params: float | None) -> float:
-    return 22.0 if not params else float(np.clip(5 * (params / 1e9) ** 0.55, 9, 140))
-
-
-def _sequence(count: int) -> list[tuple[float, float, float]]:
-    import seaborn as sns
-
-    return list(sns.color_palette("viridis_r", count + 1)[1:])
-
-
-def _dates(ax: Axes) -> Axes:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=4, maxticks=9)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    return ax
-
-
-def _plain_log_ticks(ax: Axes, values: Any, axis: str = "y") -> Axes:
-    """Ticks at round numbers, written plainly, where a logarithmic axis spans less than two decades."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
-
-    values = np.asarray(values, float)
-    low, high = values[values > 0].min(), values.max()
-    if high / low > 100:
-        return ax
-    steps = np.array([1, 1.5, 2, 3, 5, 7]) if high / low > 4 else np.array([1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9])
-    ticks = np.sort(np.concatenate([steps * 10.0**power for power in range(-8, 14)]))
-    inside = ticks[(ticks >= low * 0.8) & (ticks <= high * 1.25)]
-    target = ax.yaxis if axis == "y" else ax.xaxis
-    target.set_major_locator(FixedLocator(inside.tolist()))
-    target.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    target.set_minor_formatter(NullFormatter())
-    return ax

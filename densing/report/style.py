@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 SINGLE, DOUBLE = 3.5, 7.2
 """Widths of one and of two columns, inches."""
 FORMATS = ("png", "svg", "pdf")
-INK, FAINT = "#222222", "#8a8a8a"
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195")
-"""Okabe and Ito's colours without yellow and black, and one more; their greys differ too."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK, QUIET, FAINT = "#222222", "#5f5f5f", "#8a8a8a"
+"""Of text and lines, of text beside them, of what stays behind."""
+PALETTE = ("#0067a6", "#bf4b00", "#00785a", "#a13f86", "#8a6100", "#5d4ba0")
+"""The page's colours: Okabe and Ito's hues, dark enough for thin marks on white."""
+MARKERS = ("s", "^", "D", "P", "*", "v")
+"""One per colour, for readers in grey; the circle is left to what has no colour."""
 
 _SETTINGS: Any = {
     "font.size": 8,
@@ -85,35 +87,59 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def save_all(figure: Figure, stem: Path) -> list[Path]:
-    """Write a figure as PNG, SVG and PDF."""
+    """Write a figure as PNG, SVG and PDF, laid out once for all three."""
+    with style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in FORMATS]
     for path in paths:
         save(figure, path)
     return paths
 
 
-def label_points(ax: Axes, x: Sequence[Any], y: Sequence[float], names: Sequence[str], **options: Any) -> list[Text]:
-    """Names beside points, moved apart until none covers another or a point; needs the axes' final limits."""
+def label_points(
+    ax: Axes,
+    x: Sequence[Any],
+    y: Sequence[float],
+    names: Sequence[str],
+    *,
+    avoid: Sequence[tuple[Any, float]] = (),
+    strong: str | None = None,
+) -> list[Text]:
+    """Names beside points, moved apart until none covers another, a point or a line; needs the axes' final limits.
+
+    Parameters
+    ----------
+    avoid : sequence of (x, y)
+        Other points, and points along lines.
+    strong : str, optional
+        The name to point out.
+    """
     from adjustText import adjust_text
     from matplotlib.patheffects import withStroke
 
     halo = [withStroke(linewidth=1.6, foreground="white", alpha=0.85)]
     texts = [
-        ax.text(a, b, shortened(name), fontsize=6.5, path_effects=halo, **options)
+        ax.text(a, b, shortened(name), fontsize=6.5, path_effects=halo, zorder=7)
         for a, b, name in zip(x, y, names, strict=True)
     ]
+    for text, name in zip(texts, names, strict=True):
+        if name == strong:
+            text.set(color=PALETTE[1], fontsize=7.5, fontweight="bold")
     if texts:
         adjust_text(
             texts,
+            [ax.convert_xunits(a) for a, _ in avoid] or None,
+            [b for _, b in avoid] or None,
             ax=ax,
             # Steps, not seconds: the result must not depend on the machine's speed.
             time_lim=None,
             iter_lim=400,
-            expand=(1.2, 1.45),
-            force_text=(0.05, 0.12),
-            force_static=(0.04, 0.1),
-            force_explode=(0.02, 0.06),
-            force_pull=(0.03, 0.05),
+            expand=(1.15, 1.4),
+            force_text=(0.1, 0.3),
+            force_static=(0.1, 0.2),
+            force_explode=(0.1, 0.5),
+            force_pull=(0.01, 0.01),
             min_arrow_len=3,
             arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5},
         )

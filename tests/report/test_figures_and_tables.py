@@ -5,18 +5,29 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import itertools
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 
 from densing import Size, Subject, fit_trend, load_frame
+from densing.artifacts import SCHEMA_VERSION, ArtifactError
 from densing.density import densities
 from densing.density_sets import DensitySet
+from densing.errors import InputError
+from densing.frame_files import write_frame
 from densing.report import plots
+from densing.report.build import MARK, build_report, fill, replacing
 from densing.report.data import gather
 from densing.report.figures import all_figures, density_figure, loss_law_figure
+from densing.report.scales import round_ticks
 from densing.report.style import new_figure, save, shortened
 from densing.report.tables import all_tables, latex_text, markdown_text
 
@@ -35,6 +46,15 @@ def data():
     return gather(highlight="Qwen2.5-7B")
 
 
+@pytest.fixture(scope="module")
+def built(data, tmp_path_factory):
+    """A whole report."""
+    out = tmp_path_factory.mktemp("built") / "report"
+    with replacing(out) as folder:
+        fill(folder, data)
+    return out
+
+
 def made_set(names, scores, start=dt.date(2023, 3, 1)):
     frame = load_frame("densing-law-2025")
     found = densities(
@@ -47,17 +67,99 @@ def made_set(names, scores, start=dt.date(2023, 3, 1)):
     )  # fmt: skip
 
 
-def test_figures_are_the_same_bytes_twice(data, tmp_path):
-    figures = all_figures(data)
+def test_the_command_makes_the_same_bytes_in_another_process(built, tmp_path):
+    """All figures, tables, artifacts and the page, gathered and drawn anew."""
+    again = tmp_path / "again"
+    command = [sys.executable, "-m", "densing", "report", "--highlight", "Qwen2.5-7B", "--out", str(again)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "7"})
+    files = {path.relative_to(built): path for path in built.rglob("*") if path.is_file()}
+    assert {path.relative_to(again) for path in again.rglob("*") if path.is_file()} == set(files)
+    for path, first in files.items():
+        assert (again / path).read_bytes() == first.read_bytes(), path
+
+
+def test_the_figures_are_those_wanted_in_three_formats(built, data):
+    wanted = {f"{name}.{kind}" for name in all_figures(data) for kind in ("png", "svg", "pdf")}
+    assert {path.name for path in (built / "figures").iterdir()} == wanted
     assert {"ladder", "score_curves", "profiles", "density_registry", "density_published", "frames_published",
-            "compression", "prices", "before_after_chatgpt", "card"} <= set(figures)  # fmt: skip
-    for name in ("density_registry", "frames_published", "prices", "card", "compression"):
-        for kind in ("png", "svg", "pdf"):
-            first, second = tmp_path / f"1.{kind}", tmp_path / f"2.{kind}"
-            save(figures[name](), first)
-            save(figures[name](), second)
-            assert first.read_bytes() == second.read_bytes(), (name, kind)
-            assert first.stat().st_size > 2000
+            "compression", "prices", "before_after_chatgpt", "card"} <= set(all_figures(data))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["density_registry", "density_published", "prices", "before_after_chatgpt"])
+def test_labels_do_not_cover_each_other(data, name):
+    figure = all_figures(data)[name]()
+    figure.draw_without_rendering()
+    boxes = [t.get_window_extent() for t in figure.axes[0].texts if t.get_path_effects()]
+    assert len(boxes) >= 9
+    overlapping = [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    assert overlapping == []
+
+
+def test_nothing_sticks_out_of_a_figure(data):
+    for name, draw in all_figures(data).items():
+        figure = draw()
+        figure.draw_without_rendering()
+        box, page = figure.get_tightbbox(), figure.get_size_inches()
+        assert (box.x0 > -0.02, box.y0 > -0.02, box.x1 < page[0] + 0.02, box.y1 < page[1] + 0.02) == (True,) * 4, name
+
+
+def test_a_family_is_told_by_its_shape_too(data):
+    marks = [c for c in all_figures(data)["density_registry"]().axes[0].collections if isinstance(c, PathCollection)]
+    shapes = {c.get_label(): c.get_paths()[0].vertices.tobytes() for c in marks if not c.get_label().startswith("_")}
+    assert len(shapes) == 7
+    assert len(set(shapes.values())) == 7
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.2, 0.9), (0.012, 700.0), (1e-9, 1e12), (0.99, 1.01), (3.0, 400.0)])
+def test_ticks_are_round_few_and_inside(low, high):
+    ticks = round_ticks(low, high)
+    assert 1 <= len(ticks) <= 6
+    assert all(low * 0.99 <= tick <= high * 1.01 for tick in ticks)
+
+
+def test_an_earlier_report_is_replaced_whole_and_a_foreign_folder_refused(tmp_path, data):
+    out = tmp_path / "report"
+    for _ in range(2):
+        with replacing(out) as folder:
+            (folder / "index.html").write_text("whole")
+    assert sorted(path.name for path in out.iterdir()) == [MARK, "index.html"]
+    with pytest.raises(RuntimeError, match="half"), replacing(out) as folder:
+        (folder / "index.html").write_text("half")
+        raise RuntimeError("half way")
+    assert (out / "index.html").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    (tmp_path / "file").touch()
+    for name in ("mine", "file"):
+        with pytest.raises(InputError, match="choose another"):
+            build_report(tmp_path / name)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_so_and_nothing_is_left(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "report", Path("/proc/report")):  # not even by root
+        with pytest.raises(InputError, match=f"{re.escape(str(out))}: cannot be written"), replacing(out):
+            pytest.fail("there is nowhere to write")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_unknown_names_are_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="Qwen9"):
+        build_report(tmp_path / "report", highlight="Qwen9")
+    with pytest.raises(InputError, match="no-frame"):
+        build_report(tmp_path / "report", "no-frame")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frame_of_another_schema_is_refused_by_name_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write_frame(load_frame("densing-law-2025")).rename("results/frames/mine.json")
+    path.write_text(path.read_text().replace(f"densing/frame/{SCHEMA_VERSION['frame']}", "densing/frame/0"))
+    with pytest.raises(ArtifactError, match=rf"{path.name}.*densing/frame/0.*make it again"):
+        build_report(tmp_path / "report")
+    assert not (tmp_path / "report").exists()
 
 
 def test_tables_are_the_same_bytes_twice_and_name_their_source(data):

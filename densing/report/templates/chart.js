@@ -149,13 +149,17 @@ function createChart(root, onActive) {
   function drawActive() {
     const shown = active !== null && visible.includes(active);
     for (const part of [activeRing, activeName, bar]) part.attr("display", shown ? null : "none");
-    names.selectAll("text").classed("hidden", (row) => row === active);
-    if (!shown) return;
+    if (!shown) return void names.selectAll("text").classed("hidden", false);
     const [cx, cy] = place(active), r = Math.sqrt(markArea(active.size) / Math.PI) + 5;
     activeRing.attr("cx", cx).attr("cy", cy).attr("r", r);
     const end = cx > (margin.left + width) * 0.6, above = cy > margin.top + 30;
     activeName.text(`${shortened(active.name, width < 520 ? 20 : 40)}  ρ ${active.density_text}`)
       .attr("text-anchor", end ? "end" : "start").attr("x", cx + (end ? -4 : 4)).attr("y", above ? cy - r - 5 : cy + r + 13);
+    const over = activeName.node().getBBox();
+    names.selectAll("text").classed("hidden", function covered(row) {
+      const box = this.getBBox();
+      return row === active || (box.x < over.x + over.width && over.x < box.x + box.width && box.y < over.y + over.height && over.y < box.y + box.height);
+    });
     const [low, high] = y.domain(), bounds = [active.low ?? low, active.high ?? high * 10].map((v) => y(Math.max(v, low / 10)));
     bar.attr("d", `M${cx},${bounds[0]}V${bounds[1]}`);
   }

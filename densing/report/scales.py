@@ -1,0 +1,61 @@
+"""What a scale turns a number into: ticks at round numbers, dates, areas, shades."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STEPS = ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+"""Steps within a decade, the finest first."""
+
+
+def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Round numbers for a logarithmic axis: the finest steps that give at most so many."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for steps in STEPS:
+        ticks = np.outer(decades, steps).ravel()
+        inside = ticks[(ticks >= low * 0.999) & (ticks <= high * 1.001)]
+        if len(inside) <= most:
+            break
+    return [float(tick) for tick in inside[:: -(-len(inside) // most) or 1]]
+
+
+def plain_log_ticks(ax: Axes, axis: str = "y", most: int = 6) -> Axes:
+    """Write the ticks of a logarithmic axis plainly; call it when the limits are final."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+    target, limits = (ax.yaxis, ax.get_ylim()) if axis == "y" else (ax.xaxis, ax.get_xlim())
+    target.set_major_locator(FixedLocator(round_ticks(*limits, most)))
+    target.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    target.set_minor_formatter(NullFormatter())
+    return ax
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}" if 1e-4 <= value < 1e5 else f"$10^{{{np.log10(value):.0f}}}$"
+
+
+def date_ticks(ax: Axes) -> Axes:
+    """Months and years on the horizontal axis."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=4, maxticks=9)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+    return ax
+
+
+def mark_area(params: float | None) -> float:
+    """Area of a model's mark in square points: large models look larger, small ones stay visible."""
+    return 22.0 if not params else float(np.clip(7 * (params / 1e9) ** 0.5, 10, 140))
+
+
+def shades(count: int) -> list[tuple[float, float, float]]:
+    """Colours from light to dark for ordered groups, distinct in grey."""
+    import seaborn as sns
+
+    return list(sns.color_palette("viridis_r", count + 1)[1:])
