@@ -5,6 +5,7 @@ Every stage finds what it finished before, so a run that was killed goes on wher
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +27,9 @@ from densing.units import short_count
 if TYPE_CHECKING:
     import pandas as pd
 
-    from densing.ladder.config import LadderConfig, Shape
+    from densing.ladder.config import LadderConfig
     from densing.ladder.manifest import Checkpoint, Ladder
+    from densing.ladder.train import ExtraModel
     from densing.measure.measurement import Measurement
 
 MEASUREMENTS = Path("results") / "measurements"
@@ -104,17 +106,19 @@ def run(config: PipelineConfig, source: str) -> Outcome:
         Name of the configuration's file, for the artifacts.
     """
     from densing.ladder.config import LadderConfig, Shape
-    from densing.ladder.train import train_ladder
+    from densing.ladder.shapes import params_non_embedding
+    from densing.ladder.train import ExtraModel, train_ladder
     from densing.report.build import check_replaceable
 
     check_replaceable(config.report)
     settings = load(config.ladder, LadderConfig)
-    console.print(f"1 of 6: ladder {settings.name} in {config.folder}")
-    ladder = train_ladder(settings, config.folder)
-    tokens = config.tokens_per_parameter * max(c.params_non_embedding for c in ladder.checkpoints)
-    console.print(f"2 of 6: a fresh model to D₀ = {short_count(tokens)} tokens, the same longer, and compressed")
+    tokens = config.tokens_per_parameter * max(params_non_embedding(shape) for shape in settings.sizes)
     shape = Shape.model_validate(config.fresh.shape)
-    extra = _held_out_models(config, settings, shape, tokens)
+    model = ExtraModel(shape, (tokens, config.fresh.longer * tokens), config.fresh.seed)
+    console.print(f"1 of 6: ladder {settings.name} in {config.folder}, and beside it a fresh model")
+    ladder = train_ladder(settings, config.folder, extra=[model], processes=None)
+    console.print(f"2 of 6: the fresh model at D₀ = {short_count(tokens)} tokens, the same longer, and compressed")
+    extra = _held_out_models(config, settings, model)
     console.print(f"3 of 6: measuring {len(ladder.checkpoints)} + {len(extra)} checkpoints on suite {config.suite}")
     measured = measure_all([*ladder.checkpoints, *(checkpoint for _, _, checkpoint in extra)], config)
     console.print("4 of 6: fitting laws and curves")
@@ -128,15 +132,15 @@ def run(config: PipelineConfig, source: str) -> Outcome:
 
 
 def _held_out_models(
-    config: PipelineConfig, settings: LadderConfig, shape: Shape, tokens: float
+    config: PipelineConfig, settings: LadderConfig, model: ExtraModel
 ) -> list[tuple[str, str, Checkpoint]]:
     """Name, description and checkpoint of the three models that the fit does not see."""
     from densing.ladder.compress import quantise
     from densing.ladder.train import train_model
 
-    budgets = (tokens, config.fresh.longer * tokens)
-    fresh, longer = train_model(settings, shape, budgets, config.folder, config.fresh.seed)
-    out = config.folder / f"{shape.name}-{config.bits}bit"
+    fresh, longer = train_model(settings, model.shape, model.budgets, config.folder, model.seed)
+    out = config.folder / f"{model.shape.name}-{config.bits}bit"
+    shutil.rmtree(out, ignore_errors=True)  # made in a second, and so never stale
     compressed = replace(fresh, name=out.name, path=quantise(fresh.path, out, config.bits))
     return [
         ("fresh", "the ladder's recipe to D₀: near 1 if the method agrees with itself", fresh),
@@ -200,7 +204,7 @@ def write_report(
     from densing.trend import fit_trend
 
     published = density_set("densing-law-2025", "published")
-    trend = fit_trend(published.dates, published.values, models=published.names, draws=published.draws, replicates=4000)
+    trend = fit_trend(published.dates, published.values, models=published.names, draws=published.draws)
     with replacing(out) as folder:
         save_all(figures.ladder_figure(frame), folder / "loss_against_compute")
         save_all(figures.curves_figure(frame), folder / "loss_to_score")

@@ -1,10 +1,10 @@
-"""Progress of long work: one bar with the time left, on standard error."""
+"""Progress of long work: bars with the time left, on standard error."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -15,16 +15,19 @@ console = Console(stderr=True)
 _open_bars = 0
 
 
-@contextmanager
-def progress_bar(description: str, total: float | None = None) -> Iterator[ProgressBar]:
-    """A bar for the work in the block; not shown inside the block of another, whose time left it is part of.
+class Bar(Protocol):
+    """What long work tells of itself."""
 
-    Examples
-    --------
-    >>> with progress_bar("counting", total=3) as bar:
-    ...     for _ in range(3):
-    ...         bar.advance()
-    """
+    def advance(self, steps: float = 1) -> None:
+        """Count finished work."""
+
+    def describe(self, description: str) -> None:
+        """Change the text beside the bar."""
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, float | None], Bar]]:
+    """Bars one under the other; not shown inside the block of others, whose time left they are part of."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,12 +40,26 @@ def progress_bar(description: str, total: float | None = None) -> Iterator[Progr
     _open_bars += 1
     try:
         with Progress(*columns, console=console, transient=False, disable=_open_bars > 1) as progress:
-            yield ProgressBar(progress, description, total)
+            yield lambda description, total: _RichBar(progress, description, total)
     finally:
         _open_bars -= 1
 
 
-class ProgressBar:
+@contextmanager
+def progress_bar(description: str, total: float | None = None) -> Iterator[Bar]:
+    """One bar for the work in the block.
+
+    Examples
+    --------
+    >>> with progress_bar("counting", total=3) as bar:
+    ...     for _ in range(3):
+    ...         bar.advance()
+    """
+    with progress_bars() as add:
+        yield add(description, total)
+
+
+class _RichBar:
     """One task of a progress display."""
 
     def __init__(self, progress: Progress, description: str, total: float | None) -> None:
@@ -50,11 +67,9 @@ class ProgressBar:
         self._task = progress.add_task(description, total=total)
 
     def advance(self, steps: float = 1) -> None:
-        """Count finished work."""
         self._progress.advance(self._task, steps)
 
     def describe(self, description: str) -> None:
-        """Change the text beside the bar."""
         self._progress.update(self._task, description=description)
 
 

@@ -67,7 +67,7 @@ def train(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> Non
     from densing.ladder.train import train_ladder
 
     loaded = _load(config)
-    ladder = train_ladder(loaded, _folder(loaded, out))
+    ladder = train_ladder(loaded, _folder(loaded, out), processes=None)
     if os.environ.get("RANK", "0") == "0":
         _show(ladder, json)
 

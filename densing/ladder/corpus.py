@@ -28,7 +28,7 @@ from densing.ladder.config import LadderConfig
 from densing.ladder.documents import Document, read_documents
 from densing.ladder.shards import INDEX, Corpus
 from densing.ladder.tokenizer import make_tokenizer, separator
-from densing.progress import ProgressBar, progress_bar
+from densing.progress import Bar, progress_bar
 
 SHARD_TOKENS = 1 << 26
 HELD_OUT_TOKENS = 1 << 17
@@ -130,7 +130,7 @@ def _build(config: LadderConfig, folder: Path) -> None:
 class _Writer:
     """Splits, tokenises and writes a stream of documents."""
 
-    def __init__(self, folder: Path, tokenizer: Any, config: LadderConfig, bar: ProgressBar) -> None:
+    def __init__(self, folder: Path, tokenizer: Any, config: LadderConfig, bar: Bar) -> None:
         self.folder, self.tokenizer, self.config, self.bar = folder, tokenizer, config, bar
         self.separator = separator(tokenizer)
         self.dtype = np.dtype(np.uint16 if config.tokenizer.vocabulary <= 1 << 16 else np.uint32)

@@ -7,9 +7,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from densing.errors import DensingError
 from densing.ladder.checkpoint import (
@@ -30,9 +31,14 @@ from densing.ladder.schedule import Branch, Schedule, make_schedule
 from densing.ladder.shapes import flops_per_token, params, params_non_embedding
 from densing.ladder.shards import Corpus
 from densing.ladder.trainer import DivergedError, Trainer
-from densing.progress import ProgressBar, progress_bar
+from densing.progress import Bar, progress_bar
+
+if TYPE_CHECKING:
+    import torch
 
 SAVE_SECONDS = 60.0
+SMALL = 1_000_000
+"""Parameters up to which a model trains with one thread on a CPU."""
 _HISTORY_ENTRIES = 200
 
 
@@ -99,13 +105,25 @@ class Rung:
         return [branch for branch in self.schedule.branches if not self.record(branch)]
 
 
-def train_rung(rung: Rung, corpus: Corpus, team: Workers, save_seconds: float = SAVE_SECONDS) -> None:
+def is_small(shape: Shape, device: torch.device) -> bool:
+    """Whether a model trains with one thread: its products are over before a second thread has joined in.
+
+    On a busy machine two threads were ten times slower than one, each waiting for the other at every product.
+    """
+    return device.type == "cpu" and params_non_embedding(shape) <= SMALL
+
+
+def train_rung(
+    rung: Rung, corpus: Corpus, team: Workers, save_seconds: float = SAVE_SECONDS, bar: Bar | None = None
+) -> None:
     """Train every missing branch, and as much of the trunk as they need.
 
     Parameters
     ----------
     save_seconds : float
         Time between two states on disk.
+    bar : Bar, optional
+        That shows the steps; by default one of its own.
 
     Raises
     ------
@@ -121,9 +139,24 @@ def train_rung(rung: Rung, corpus: Corpus, team: Workers, save_seconds: float = 
     if not missing:
         return
     rung.folder.mkdir(parents=True, exist_ok=True)
-    bar = progress_bar(rung.shape.name, rung.schedule.trained_steps) if team.main else nullcontext()
-    with bar as shown, _signals() as asked_to_stop:
-        _Run(rung, corpus, team, save_seconds, shown, asked_to_stop).train(missing)
+    shown: AbstractContextManager[Bar | None] = nullcontext(bar)
+    if bar is None and team.main:
+        shown = progress_bar(rung.shape.name, rung.schedule.trained_steps)
+    one_thread = _one_thread() if is_small(rung.shape, team.device) else nullcontext()
+    with shown as told, stop_signals() as asked_to_stop, one_thread:
+        _Run(rung, corpus, team, save_seconds, told, asked_to_stop).train(missing)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Run:
@@ -135,7 +168,7 @@ class _Run:
         corpus: Corpus,
         team: Workers,
         save_seconds: float,
-        bar: ProgressBar | None,
+        bar: Bar | None,
         asked_to_stop: threading.Event,
     ) -> None:
         self.rung, self.corpus, self.team, self.save_seconds = rung, corpus, team, save_seconds
@@ -239,7 +272,7 @@ class _Run:
 class _Meter:
     """What is seen of a run while it goes on: history, log, progress."""
 
-    def __init__(self, rung: Rung, team: Workers, bar: ProgressBar | None) -> None:
+    def __init__(self, rung: Rung, team: Workers, bar: Bar | None) -> None:
         self.rung, self.team, self.bar = rung, team, bar
         self.every = max(1, rung.schedule.branches[-1].steps // _HISTORY_ENTRIES)
         self.began = time.monotonic()
@@ -293,7 +326,7 @@ class _Meter:
 
 
 @contextmanager
-def _signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[threading.Event]:
     """SIGTERM and SIGINT set the event instead of ending the process."""
     asked = threading.Event()
 

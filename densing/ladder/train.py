@@ -1,9 +1,10 @@
-"""Training a ladder, or one more model of its recipe: what is missing is trained, what is half done goes on."""
+"""Training a ladder, and other models of its recipe: what is missing is trained, what is half done goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,48 @@ from densing.ladder.manifest import Checkpoint, Ladder
 from densing.ladder.rung import SAVE_SECONDS, Rung, train_rung
 from densing.ladder.shapes import params_non_embedding
 from densing.ladder.shards import Corpus
+from densing.ladder.side_by_side import processes_for, train_side_by_side
 
 
-def train_ladder(config: LadderConfig, folder: Path, *, save_seconds: float = SAVE_SECONDS) -> Ladder:
+@dataclass(frozen=True)
+class ExtraModel:
+    """One more model of a ladder's recipe, on the ladder's corpus, that is no part of the ladder.
+
+    Attributes
+    ----------
+    shape : Shape
+        Its name, which no rung has, is its folder's.
+    budgets : tuple of float
+        In tokens, increasing; one trunk, a decayed branch at each.
+    seed : int
+        Of weights and order of text; another than the ladder's.
+    """
+
+    shape: Shape
+    budgets: tuple[float, ...]
+    seed: int
+
+    def rung(self, config: LadderConfig, folder: Path, corpus: Corpus) -> Rung:
+        """What is trained.
+
+        Raises
+        ------
+        InputError
+            If the ladder uses its name.
+        """
+        if self.shape.name in (*RESERVED, *(shape.name for shape in config.sizes)):
+            raise InputError(f"{self.shape.name!r} is taken in {folder}; give the model another name")
+        return Rung(config, self.shape, self.budgets, folder, corpus.sha256, self.seed)
+
+
+def train_ladder(
+    config: LadderConfig,
+    folder: Path,
+    *,
+    extra: Sequence[ExtraModel] = (),
+    processes: int | None = 1,
+    save_seconds: float = SAVE_SECONDS,
+) -> Ladder:
     """Train every rung to every budget.
 
     Parameters
@@ -27,6 +67,11 @@ def train_ladder(config: LadderConfig, folder: Path, *, save_seconds: float = SA
     config : LadderConfig
     folder : Path
         Of the ladder: corpus, rungs and manifest.
+    extra : sequence of ExtraModel
+        Trained beside the rungs; the manifest does not list them.
+    processes : int, optional
+        Rungs that train at a time, each in a process of its own; None for one per core where the models are
+        small enough to leave the other cores idle, and on a CPU.
     save_seconds : float
         Time between two states on disk.
 
@@ -45,14 +90,19 @@ def train_ladder(config: LadderConfig, folder: Path, *, save_seconds: float = SA
         After SIGTERM or SIGINT; the same call continues.
     """
     with _prepared(config, folder) as (corpus, team):
-        need = max(params_non_embedding(shape) for shape in config.sizes) * config.budgets[-1]
-        check_repetition(config, corpus, need)
+        longest = max(params_non_embedding(shape) for shape in config.sizes) * config.budgets[-1]
+        check_repetition(config, corpus, max([longest, *(model.budgets[-1] for model in extra)]))
         rungs = []
         for shape in config.sizes:
             tokens = [budget * params_non_embedding(shape) for budget in config.budgets]
             rungs.append(Rung(config, shape, tokens, folder, corpus.sha256, config.seed))
-        for rung in rungs:
-            train_rung(rung, corpus, team, save_seconds)
+        everything = [*rungs, *(model.rung(config, folder, corpus) for model in extra)]
+        at_a_time = processes_for(everything, team) if processes is None else processes
+        if at_a_time > 1:
+            train_side_by_side(everything, team, save_seconds, at_a_time)
+        else:
+            for rung in everything:
+                train_rung(rung, corpus, team, save_seconds)
         ladder = _ladder(config, corpus, rungs)
         if team.main:
             ladder.write(folder, seed=config.seed)
@@ -68,20 +118,7 @@ def train_model(
     *,
     save_seconds: float = SAVE_SECONDS,
 ) -> tuple[Checkpoint, ...]:
-    """Train one more model of the ladder's recipe, on the ladder's corpus; the manifest does not list it.
-
-    Parameters
-    ----------
-    config : LadderConfig
-        Of the ladder.
-    shape : Shape
-        Its name, which no rung has, is its folder's.
-    budgets_in_tokens : sequence of float
-        Increasing; one trunk, a decayed branch at each.
-    folder : Path
-        Of the ladder.
-    seed : int
-        Of weights and order of text; another than the ladder's makes it a fresh model.
+    """Train a `ExtraModel` on its own, or read what was trained beside the ladder.
 
     Returns
     -------
@@ -93,11 +130,10 @@ def train_model(
     InputError, DensingError, StoppedError
         As `train_ladder`.
     """
-    if shape.name in (*RESERVED, *(rung.name for rung in config.sizes)):
-        raise InputError(f"{shape.name!r} is taken in {folder}; give the model another name")
+    model = ExtraModel(shape, tuple(budgets_in_tokens), seed)
     with _prepared(config, folder) as (corpus, team):
-        check_repetition(config, corpus, budgets_in_tokens[-1])
-        rung = Rung(config, shape, budgets_in_tokens, folder, corpus.sha256, seed)
+        check_repetition(config, corpus, model.budgets[-1])
+        rung = model.rung(config, folder, corpus)
         train_rung(rung, corpus, team, save_seconds)
         return tuple(_checkpoint(rung, record) for record in _finished(rung))
 

@@ -1,0 +1,32 @@
+"""Rungs trained in processes of their own are the rungs trained one after the other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from densing.errors import DensingError
+from densing.ladder.train import ExtraModel, train_ladder, train_model
+
+from .conftest import tiny_config
+
+
+def test_processes_change_nothing_but_the_time(config, trained, tmp_path):
+    folder, ladder = trained
+    shape = config.sizes[0].model_copy(update={"name": "extra"})
+    again = train_ladder(config, tmp_path, extra=[ExtraModel(shape, (20_000.0,), 7)], processes=3)
+    assert [c.name for c in again.checkpoints] == [c.name for c in ladder.checkpoints]
+    assert again.training == ladder.training
+    records = sorted((tmp_path / "extra").glob("*/checkpoint.json"))
+    written = records[0].stat().st_mtime_ns
+    (extra,) = train_model(config, shape, [20_000], tmp_path, seed=7)
+    assert records[0].stat().st_mtime_ns == written  # read, not trained again
+    assert json.loads(records[0].read_text())["payload"]["held_out_loss"] == extra.held_out_loss
+
+
+def test_a_failure_in_one_process_is_the_failure_of_the_run(documents, tmp_path):
+    diverging = tiny_config(documents, learning_rate=1e9)
+    with pytest.raises(DensingError, match=r"t[12]: the loss is no longer a finite number at step \d+"):
+        train_ladder(diverging, tmp_path, processes=2)
+    assert not (tmp_path / "manifest.json").exists()
