@@ -193,13 +193,17 @@ def corollaries(json: JsonFlag = False) -> None:
         return
     typer.echo(
         table(
-            [[r.name, f"{r.ours:.4g}", f"{r.article:.4g}", r.unit, _range(r.low, r.high)] for r in rows],
+            [[r.name, f"{r.ours:.4g}", _number(r.article), r.unit, _range(r.low, r.high)] for r in rows],
             ["corollary", "here", "article", "unit", "95%"],
         )
     )
     for row in rows:
         typer.echo(f"  {row.name}: {row.reason}")
     typer.echo(compression_table().to_string(index=False, float_format=lambda v: f"{v:.3g}"))
+
+
+def _number(value: float) -> str:
+    return "" if value != value else f"{value:.4g}"
 
 
 def _range(low: float, high: float) -> str:
