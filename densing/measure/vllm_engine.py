@@ -12,10 +12,12 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import count, groupby
 from typing import Any
 
 import vllm
@@ -29,11 +31,13 @@ from densing.measure.boundary import Boundary, Encoded
 from densing.measure.engine import Engine
 from densing.progress import console
 
-LOGITS_BYTES = 512 << 20
+LOGITS_BYTES = (512 << 20) if current_platform.is_cpu() else (2 << 30)
 """Budget for rows of logits as wide as the vocabulary, with the copies that vLLM makes of them."""
 COPIES_OF_LOGITS = 3
 LOGITS_WORTH_SAVING = 1 << 20
 """A context is read on its own if that saves this many logits; a request more costs about as much."""
+JOBS_IN_FLIGHT = 256
+"""As many as vLLM runs at once by default; more would read contexts long before their answers are scored."""
 SECONDS_BETWEEN_PIECES = 2.0
 CPU_OPTIONS = {
     "block_size": 32,
@@ -47,11 +51,12 @@ processes beside this one, which would take longer to start than most measuremen
 
 @dataclass(frozen=True)
 class _Job:
-    """A prompt for vLLM and the request that it answers; None if it only fills the cache."""
+    """A prompt for vLLM and the request that it answers; None if it only fills the cache, for those that follow."""
 
     index: int | None
     prompt: tuple[int, ...]
     params: Any
+    followers: list[_Job] = field(default_factory=list)
 
 
 class VllmEngine(Engine, VLLM):  # type: ignore[misc]
@@ -83,7 +88,7 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
         rows = max(1, LOGITS_BYTES // (4 * COPIES_OF_LOGITS * self._vocabulary))
         if rows < (options.get("max_model_len") or text_config.max_position_embeddings):
             # A prompt's logits are made at once for as many of its tokens as are read at once.
-            options.setdefault("long_prefill_token_threshold", rows)
+            options.setdefault("max_num_batched_tokens", max(rows, JOBS_IN_FLIGHT))
         options.setdefault("enable_prefix_caching", True)
         super().__init__(pretrained, batch_size=1, add_bos_token=add_bos_token, **options)
         self.boundary = Boundary(self.tokenizer, add_bos_token)
@@ -129,13 +134,10 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
         params = self._answer_params(skip_reading_prefix_cache=False)
         only_read = vllm.SamplingParams(temperature=0, max_tokens=1, detokenize=False)
         jobs: list[_Job] = []
-        last: tuple[int, ...] = ()
-        for index in order:
-            context, answer = requests[index].context, requests[index].answer
-            if context != last and len(context) * self._vocabulary >= LOGITS_WORTH_SAVING:
-                jobs.append(_Job(None, context, only_read))
-            jobs.append(_Job(index, context + answer, params))
-            last = context
+        for context, indices in groupby(order, key=lambda index: requests[index].context):
+            answers = [_Job(index, context + requests[index].answer, params) for index in indices]
+            saves = len(context) * self._vocabulary >= LOGITS_WORTH_SAVING
+            jobs += [_Job(None, context, only_read, answers)] if saves else answers
         return jobs
 
     def _answer_params(self, **options: Any) -> Any:
@@ -154,10 +156,12 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
             params = vllm.SamplingParams(max_tokens=most, stop=ends[index], **options)
             jobs.append(_Job(index, prompts[index], params))
         for outputs in self._run(jobs):
-            yield {
-                index: postprocess_generated_text(output.outputs[0].text, ends[index], None)
+            # vLLM's own text lacks the last bytes where they are not yet a whole character.
+            texts = {
+                index: self.tokenizer.decode(output.outputs[0].token_ids, skip_special_tokens=True)
                 for index, output in outputs.items()
             }
+            yield {index: postprocess_generated_text(text, ends[index], None) for index, text in texts.items()}
 
     def _run(self, jobs: Sequence[_Job]) -> Iterator[dict[int, Any]]:
         """Outputs by request, every few seconds those that are finished."""
@@ -168,23 +172,30 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
             yield {job.index: output for job, output in zip(jobs, outputs, strict=True) if job.index is not None}
             return
         engine = self.model.llm_engine
-        for place, job in enumerate(jobs):
-            engine.add_request(str(place), vllm.TokensPrompt(prompt_token_ids=list(job.prompt)), job.params)
+        waiting = deque(jobs)
+        running: dict[str, _Job] = {}
+        names = count()
         piece: dict[int, Any] = {}
         since = time.monotonic()
         try:
-            while engine.has_unfinished_requests():
+            while waiting or running:
+                while waiting and len(running) < JOBS_IN_FLIGHT:
+                    job, name = waiting.popleft(), str(next(names))
+                    engine.add_request(name, vllm.TokensPrompt(prompt_token_ids=list(job.prompt)), job.params)
+                    running[name] = job
                 for output in engine.step():
-                    index = jobs[int(output.request_id)].index
-                    if output.finished and index is not None:
-                        piece[index] = output
+                    if output.finished:
+                        job = running.pop(output.request_id)
+                        waiting.extendleft(reversed(job.followers))  # while their context is in the cache
+                        if job.index is not None:
+                            piece[job.index] = output
                 if piece and time.monotonic() - since > SECONDS_BETWEEN_PIECES:
                     yield piece
                     piece, since = {}, time.monotonic()
             yield piece
         finally:  # a run that stops here leaves nothing behind in the engine
-            if engine.has_unfinished_requests():
-                engine.abort_request([str(place) for place in range(len(jobs))])
+            if running:
+                engine.abort_request(list(running))
 
     def _tokens_to_generate(self, settings: dict[str, Any]) -> int:
         return int(self.modify_gen_kwargs(settings, None, self.max_gen_toks)[2])

@@ -17,12 +17,12 @@ def instances(pairs: list[Pair], kind: str = "loglikelihood") -> list[Any]:
 def multiple_choice(texts: list[str], questions: int, shots: int, *, drawn: bool = False) -> list[Pair]:
     """Questions with four options, behind worked examples: the same for all, or drawn for each."""
     draw = random.Random(shots)
-    pool = [f"{cut(texts, draw, 60)} #{cut(texts, draw, 12)}\n" for _ in range(max(shots, 1) * 3)]
+    pool = [f"{cut(texts, draw, 60)}: {cut(texts, draw, 12)}\n" for _ in range(max(shots, 1) * 3)]
     pairs = []
     for _ in range(questions):
         examples = draw.sample(pool, shots) if drawn else pool[:shots]
-        question = "".join(examples) + cut(texts, draw, 60) + " #"
-        pairs += [(question, cut(texts, draw, 12)) for _ in range(4)]
+        question = "".join(examples) + cut(texts, draw, 60) + ":"
+        pairs += [(question, " " + cut(texts, draw, 12)) for _ in range(4)]
     return pairs
 
 
