@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from densing.published import api_prices, published_densities
-from densing.slope_change import CHATGPT, slope_change
+from densing.slope_change import CHATGPT, SlopeChange, slope_change
 from densing.trend import DAYS_PER_MONTH, Trend, fit_trend
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ def price_trend(prices: pd.DataFrame | None = None) -> Trend:
     return fit_trend(table["date"].to_numpy(), bought, models=list(table["model"]))
 
 
+def mmlu_change() -> SlopeChange:
+    """Change of slope at ChatGPT's release on the article's MMLU panel."""
+    mmlu = published_densities("mmlu")
+    return slope_change(mmlu["release_date"].to_numpy(), mmlu["density"], CHATGPT, models=list(mmlu["model"]))
+
+
 def combined_doubling_days(density_days: float, chip_years: float = MOORE_YEARS) -> float:
     """Doubling time of what a chip of one price can run: rates add, 1/T = 1/T_density + 1/T_chip."""
     return 1 / (1 / density_days + 1 / (chip_years * 365.25))
@@ -99,22 +105,27 @@ _COMPRESSED = {
 """Pairs of the article's Fig. 3b: pruned, distilled or quantised from."""
 
 
-def corollaries(trend: Trend | None = None) -> list[Corollary]:
+def corollaries(
+    trend: Trend | None = None, *, prices: Trend | None = None, change: SlopeChange | None = None
+) -> list[Corollary]:
     """All corollaries of the article.
 
     Parameters
     ----------
     trend : Trend, optional
         Whose doubling time enters; that of the article's main panel where not given.
+    prices : Trend, optional
+        `price_trend` of the article's panel, where it is at hand.
+    change : SlopeChange, optional
+        `mmlu_change`, where it is at hand.
     """
     if trend is None:
         panel = published_densities()
         trend = fit_trend(panel["release_date"].to_numpy(), panel["density"], models=list(panel["model"]))
-    prices = price_trend()
+    prices = prices or price_trend()
+    change = change or mmlu_change()
     doubling = trend.doubling_interval_days
     halving = prices.doubling_interval_days
-    mmlu = published_densities("mmlu")
-    change = slope_change(mmlu["release_date"].to_numpy(), mmlu["density"], CHATGPT, models=list(mmlu["model"]))
     pairs = compression_table()
     worse = pairs[pairs["ratio"] < 1]
     first, last = prices.members[0], prices.members[-1]

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densing.corollaries import Corollary, compression_table, corollaries, price_trend
+from densing.corollaries import Corollary, compression_table, corollaries, mmlu_change, price_trend
 from densing.density import Density
 from densing.density_sets import write_densities, write_trend
 from densing.errors import InputError
-from densing.fit.status import FitError
 from densing.frame import ReferenceFrame, frame_names, load_frame
 from densing.frame_comparison import FrameRow, compare_frames
 from densing.frame_files import built_frames
-from densing.published import api_prices, published_densities
+from densing.published import api_prices
 from densing.registry import ModelEntry, Registry, load_registry
-from densing.slope_change import CHATGPT, SlopeChange, slope_change
+from densing.slope_change import SlopeChange
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +43,7 @@ class ReportData:
     corollaries : list of Corollary
     compression, prices : DataFrame
     price_trend : Trend
-    change : SlopeChange or None
+    change : SlopeChange
         Before and after ChatGPT on the article's MMLU panel.
     highlight : str or None
         A model to point out; it is in the registry.
@@ -59,7 +58,7 @@ class ReportData:
     compression: pd.DataFrame
     prices: pd.DataFrame
     price_trend: Trend
-    change: SlopeChange | None
+    change: SlopeChange
     highlight: str | None = None
     artifacts: Mapping[str, Path] = field(default_factory=dict)
 
@@ -125,20 +124,16 @@ def gather(frame: str = "densing-law-2025", *, highlight: str | None = None, see
         rows[which] = {row.frame.name: row for row in found}
     if not rows:
         raise InputError("; ".join(problems))
-    mmlu = published_densities("mmlu")
-    try:
-        change = slope_change(mmlu["release_date"].to_numpy(), mmlu["density"], CHATGPT, models=list(mmlu["model"]))
-    except FitError:
-        change = None
+    paid, change = price_trend(), mmlu_change()
     published = rows.get("published", {}).get(frame)
     return ReportData(
         main,
         rows,
         registry,
-        corollaries(published.trend if published else None),
+        corollaries(published.trend if published else None, prices=paid, change=change),
         compression_table(),
         api_prices(),
-        price_trend(),
+        paid,
         change,
         highlight,
     )

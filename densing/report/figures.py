@@ -217,7 +217,6 @@ def price_figure(data: ReportData) -> Figure:
 
 def change_figure(data: ReportData) -> Figure:
     """Density on MMLU before and after ChatGPT."""
-    assert data.change is not None
     with style():
         figure, ax = new_figure(DOUBLE, 3.6)
         plots.plot_slope_change(data.change, ax, "ChatGPT")
@@ -243,12 +242,11 @@ def all_figures(data: ReportData) -> dict[str, Callable[[], Figure]]:
         "profiles": lambda: profile_figure(data.frame),
         "compression": lambda: compression_figure(data),
         "prices": lambda: price_figure(data),
+        "before_after_chatgpt": lambda: change_figure(data),
     }
     for which in data.rows:
         wanted[f"density_{which}"] = lambda which=which: trend_figure(data, which)  # type: ignore[misc]
         wanted[f"frames_{which}"] = lambda which=which: frames_figure(data, which)  # type: ignore[misc]
-    if data.change is not None:
-        wanted["before_after_chatgpt"] = lambda: change_figure(data)
     if data.card is not None:
         wanted["card"] = lambda: card_figure(data)
     return wanted

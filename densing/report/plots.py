@@ -36,6 +36,8 @@ def plot_loss_law(fit: LossLawFit, ax: Axes, *, read: int = 0) -> Axes:
     read : int
         Index of the optimum drawn solid; the others are dashed and dotted.
     """
+    from matplotlib.ticker import NullLocator
+
     sizes = np.unique(fit.params)
     colours = shades(len(sizes))
     for size, colour in zip(sizes, colours, strict=True):
@@ -54,6 +56,7 @@ def plot_loss_law(fit: LossLawFit, ax: Axes, *, read: int = 0) -> Axes:
                 zorder=2,
             )
     ax.set(xscale="log", yscale="log", xlabel="training compute 6·N·D (FLOP)", ylabel="conditional loss (nats/token)")
+    ax.xaxis.set_minor_locator(NullLocator())
     return plain_log_ticks(ax)
 
 

@@ -210,8 +210,10 @@ def corollaries_table(data: ReportData) -> Table:
         }
         for row in data.corollaries
     ]
-    name = "trends/" + (data.row("published").densities.label if "published" in data.rows else "")
-    return _table(data, "corollaries", "Corollaries, beside the article's numbers", rows, shown, name)
+    label = data.row("published").densities.label if "published" in data.rows else ""
+    trend = data.artifacts.get(f"trends/{label}", "the article's densities")
+    source = f"{trend}; published densities on MMLU, of compressed models, and prices (Xiao et al. 2025)"
+    return Table("corollaries", "Corollaries, beside the article's numbers", rows, pd.DataFrame(shown), source)
 
 
 def compression_table(data: ReportData) -> Table:

@@ -434,6 +434,9 @@ def test_a_phone_scrolls_down_only(window, report, theme):
     for name in HOSTILE:
         window.js("arguments[0].focus()", window.mark(name))
         assert max(window.js(width)) <= 360, name
+        label, plot = (window.js("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector)
+                       for selector in (".active-name", "#chart svg"))  # fmt: skip
+        assert plot["left"] <= label["left"] <= label["right"] <= plot["right"], name
     window.js("document.querySelectorAll('details').forEach(d => d.open = true)")
     window.js("document.querySelectorAll('table.models tbody th button').forEach(button => button.click())")
     assert max(window.js(width)) <= 360

@@ -152,9 +152,15 @@ function createChart(root, onActive) {
     if (!shown) return void names.selectAll("text").classed("hidden", false);
     const [cx, cy] = place(active), r = Math.sqrt(markArea(active.size) / Math.PI) + 5;
     activeRing.attr("cx", cx).attr("cy", cy).attr("r", r);
-    const end = cx > (margin.left + width) * 0.6, above = cy > margin.top + 30;
-    activeName.text(`${shortened(active.name, width < 520 ? 20 : 40)}  ρ ${active.density_text}`)
-      .attr("text-anchor", end ? "end" : "start").attr("x", cx + (end ? -4 : 4)).attr("y", above ? cy - r - 5 : cy + r + 13);
+    let letters = 40, long = Infinity;
+    for (; long > width - margin.left - margin.right - 6 && letters > 4; letters -= 4) {
+      activeName.text(`${shortened(active.name, letters)}  ρ ${active.density_text}`);
+      long = activeName.node().getComputedTextLength();
+    }
+    const above = cy > margin.top + 30;
+    const start = cx > (margin.left + width) * 0.6 ? cx - 4 - long : cx + 4; // moved inwards where it would be cut
+    activeName.attr("x", Math.max(margin.left + 3, Math.min(start, width - margin.right - 3 - long)))
+      .attr("y", above ? cy - r - 5 : cy + r + 13);
     const over = activeName.node().getBBox();
     names.selectAll("text").classed("hidden", function covered(row) {
       const box = this.getBBox();
