@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from densing.errors import InputError
 from densing.fit.intervals import Interval
 from densing.fit.status import FitError
-from densing.frontier import Dates, date_of, frontier_slopes
+from densing.frontier import BoolArray, Dates, date_of, frontier_slopes, is_record
 from densing.trend import Trend, fit_trend
 
 FloatArray = NDArray[np.float64]
@@ -65,10 +66,13 @@ class Breakpoint:
     statistic : float
         Largest F over all candidate dates (Andrews 1993).
     p_value : float
-        Chance of so large a statistic on a straight line, from its residuals dealt out again: a date that
-        was searched for needs a harder test than one that was given.
+        Chance of so large a statistic on a straight line: residuals of all models dealt out again, the
+        frontier selected and searched anew. A date that was searched for needs a harder test than one that
+        was given.
     interval : Interval
         Days since the origin of the candidates that fit nearly as well (F within the 95% point of χ²₁).
+        Candidates lie halfway between neighbours on the frontier, so its ends do too: the gaps between
+        releases limit how finely a bend is dated.
     """
 
     date: dt.date
@@ -135,51 +139,91 @@ def _dealt_slopes(trend: Trend, slope: float, replicates: int, rng: np.random.Ge
 def find_breakpoint(trend: Trend, *, replicates: int = 10_000, seed: int = 0) -> Breakpoint:
     """Search the frontier for a bend and test it.
 
+    The frontier is a choice made from the data: its records are no sample about a line, and a bend among
+    them is easily had by choosing. Each replicate therefore deals out the residuals of all models about the
+    trend, selects its frontier anew and searches it for its own best bend.
+
     Parameters
     ----------
     trend : Trend
         With at least six models on its frontier.
+    replicates : int
+        Of the test; those with fewer than six models on their frontier do not count.
 
     Raises
     ------
     FitError
         If fewer are there: three are needed on each side.
+    InputError
+        For a quantile regression, which has no frontier to select anew.
     """
+    if trend.distribution is None:
+        raise InputError("a search for a bend is for the frontiers records and all")
     members = list(trend.members)
     t, y = trend.days[members], np.log(trend.densities[members])
     if len(t) < 2 * _FEWEST_A_SIDE:
         raise FitError(f"{len(t)} models on the frontier; a search for a bend needs at least {2 * _FEWEST_A_SIDE}")
-    candidates = (t[_FEWEST_A_SIDE - 1 : -_FEWEST_A_SIDE] + t[_FEWEST_A_SIDE : len(t) - _FEWEST_A_SIDE + 1]) / 2
-    straight = _projection(np.column_stack([np.ones_like(t), t]))
-    bent = [_projection(np.column_stack([np.ones_like(t), t, np.maximum(t - at, 0)])) for at in candidates]
-    freedom = len(t) - 3
-
-    def statistics(rows: FloatArray) -> FloatArray:
-        """F of every candidate (rows, candidates)."""
-        total = ((rows - rows @ straight) ** 2).sum(1)
-        left = np.stack([((rows - rows @ hat) ** 2).sum(1) for hat in bent], 1)
-        return (total[:, None] - left) / np.maximum(left / freedom, 1e-300)
-
-    observed = statistics(y[None])[0]
-    best = int(observed.argmax())
-    residual = y - y @ straight
-    rng = np.random.default_rng(seed)
-    order = rng.permuted(np.broadcast_to(np.arange(len(t)), (replicates, len(t))), axis=1)
-    again = statistics(y @ straight + residual[order]).max(1)
-    p_value = float((1 + (again >= observed[best]).sum()) / (1 + replicates))
+    candidates, statistics = (part[0] for part in _bends(t, y[None], np.ones((1, len(t)), bool)))
+    best = int(statistics.argmax())
+    again = _dealt_bends(trend, replicates, np.random.default_rng(seed))
+    p_value = float((1 + (again >= statistics[best]).sum()) / (1 + len(again)))
     design = np.column_stack([np.ones_like(t), t, np.maximum(t - candidates[best], 0)])
     _, slope, bend = np.linalg.lstsq(design, y, rcond=None)[0]
-    near = candidates[observed >= observed[best] - 3.841]
+    near = candidates[statistics >= statistics[best] - 3.841]
     return Breakpoint(
         date_of(float(candidates[best])),
         float(slope),
         float(slope + bend),
-        float(observed[best]),
+        float(statistics[best]),
         p_value,
         Interval(float(near.min()), float(near.max())),
     )
 
 
-def _projection(design: FloatArray) -> FloatArray:
-    q, _ = np.linalg.qr(design)
-    return np.asarray(q @ q.T)
+def _dealt_bends(trend: Trend, replicates: int, rng: np.random.Generator) -> FloatArray:
+    """Largest F of each frontier that the residuals of all models make when dealt out again."""
+    found, logs = Dates.of(trend.days), np.log(trend.densities)
+    # The frontier's own slope is biased by the choice; the one it points to half of the time is not.
+    assert trend.distribution is not None
+    slope = float(trend.distribution.quantile(0.5))
+    residual = logs - slope * trend.days
+    order = rng.permuted(np.broadcast_to(np.arange(len(logs)), (replicates, len(logs))), axis=1)
+    dealt = residual[order] + slope * trend.days
+    if trend.frontier == "all":
+        days, values, chosen = trend.days[found.order], dealt[:, found.order], np.ones(dealt.shape, bool)
+    else:
+        days, values = found.days, found.best(dealt)
+        chosen = is_record(values)
+    enough = chosen.sum(1) >= 2 * _FEWEST_A_SIDE
+    return _bends(days, values[enough], chosen[enough])[1].max(1, initial=0)
+
+
+def _bends(days: FloatArray, values: FloatArray, chosen: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Candidate bends of each row's chosen values, halfway between neighbours, and their F (zero where absent).
+
+    A bend's F follows from the part of its hinge that a straight line leaves over.
+    """
+    counts = chosen.sum(1)
+    widest = int(counts.max(initial=0))
+    # Each row's chosen values moved to its left.
+    place = np.argsort(~chosen, axis=1, kind="stable")[:, :widest]
+    here = np.take_along_axis(chosen, place, 1).astype(float)
+    t, y = days[place], np.take_along_axis(values, place, 1)
+
+    def left_over(rows: FloatArray) -> FloatArray:
+        centred = (rows - ((rows * here).sum(1) / counts)[:, None]) * here
+        return np.asarray(centred - time * ((centred * time).sum(1) / (time**2).sum(1))[:, None])
+
+    time = (t - ((t * here).sum(1) / counts)[:, None]) * here
+    remains = left_over(y)
+    total = (remains**2).sum(1)
+    ends = range(_FEWEST_A_SIDE - 1, widest - _FEWEST_A_SIDE)
+    candidates, statistics = np.full((2, len(values), len(ends)), np.nan)
+    for column, last in enumerate(ends):
+        at = (t[:, last] + t[:, last + 1]) / 2
+        hinge = left_over(np.maximum(t - at[:, None], 0))
+        gain = (hinge * remains).sum(1) ** 2 / np.maximum((hinge**2).sum(1), 1e-300)
+        f = gain * (counts - 3) / np.maximum(total - gain, 1e-300)
+        candidates[:, column] = at
+        statistics[:, column] = np.where(last + _FEWEST_A_SIDE < counts, f, 0)
+    return candidates, statistics

@@ -16,6 +16,7 @@ from densing.errors import InputError
 from densing.fit.status import FitError
 from densing.forecast import forecast_date, forecast_density, forecast_size
 from densing.frontier import ORIGIN, Dates, date_of, days_since, is_record
+from densing.published import published_densities
 from densing.slope_change import find_breakpoint, slope_change
 
 SLOPE = np.log(2) / 120
@@ -219,3 +220,46 @@ def test_no_change_of_slope_is_seldom_one():
     dates, values = simulated()
     with pytest.raises(FitError, match="before 2023-02-25"):
         slope_change(dates, values, ORIGIN + dt.timedelta(days=1))
+
+
+def test_a_straight_trend_is_seldom_bent():
+    """The published scatter about one slope: the search, frontier selected anew, rejects as often as it says."""
+    panel = published_densities()
+    days = days_since(panel["release_date"].to_numpy())
+    scatter = np.log(panel["density"].to_numpy()) - SLOPE * days
+    rng = np.random.default_rng(0)
+    found = []
+    while len(found) < 200:
+        at = rng.choice(days, len(days))
+        trend = fit_trend(
+            [date_of(float(d)) for d in at], np.exp(SLOPE * at + rng.choice(scatter, len(at))), replicates=50
+        )
+        if len(trend.members) >= 6:
+            found.append(find_breakpoint(trend, replicates=400).p_value)
+    assert 0.01 <= np.mean(np.array(found) <= 0.05) <= 0.10
+    assert np.median(found) == pytest.approx(0.5, abs=0.15)
+
+
+def test_every_bend_is_the_one_least_squares_finds():
+    """F of the best bend against three regressions done the plain way, frontier and all models alike."""
+    dates, values = simulated(count=80)
+    for frontier in ("records", "all"):
+        trend = fit_trend(dates, values, frontier=frontier, replicates=50)
+        bend = find_breakpoint(trend, replicates=50)
+        members = list(trend.members)
+        t, y = trend.days[members], np.log(trend.densities[members])
+        straight = np.column_stack([np.ones_like(t), t])
+        left = [
+            np.linalg.lstsq(np.column_stack([straight, np.maximum(t - at, 0)]), y, rcond=None)[1][0]
+            for at in (t[2:-3] + t[3:-2]) / 2
+        ]
+        total = np.linalg.lstsq(straight, y, rcond=None)[1][0]
+        assert bend.statistic == pytest.approx((total - min(left)) / min(left) * (len(t) - 3))
+
+
+def test_a_bend_needs_a_frontier_of_six():
+    with pytest.raises(InputError, match="a search for a bend is for the frontiers records and all"):
+        find_breakpoint(fit_trend(*simulated(), frontier="quantile"))
+    dates = [date_of(d) for d in range(0, 500, 100)]
+    with pytest.raises(FitError, match="5 models on the frontier; a search for a bend needs at least 6"):
+        find_breakpoint(fit_trend(dates, np.exp(SLOPE * days_since(dates)), replicates=50))

@@ -13,7 +13,7 @@ from densing import fit_trend
 from densing.corollaries import combined_doubling_days, compression_table, corollaries, price_trend
 from densing.frontier import days_since
 from densing.published import published_densities, published_trends
-from densing.slope_change import CHATGPT, slope_change
+from densing.slope_change import CHATGPT, find_breakpoint, slope_change
 from densing.trend import DAYS_PER_MONTH
 
 ENVELOPE = (
@@ -98,6 +98,13 @@ def test_chatgpt_is_no_significant_change():
     change = slope_change(table["release_date"].to_numpy(), table["density"], models=list(table["model"]))
     assert change.difference == pytest.approx(0.002515, abs=1e-5)
     assert change.p_value > 0.1
+
+
+def test_the_best_bend_is_no_significant_one():
+    bend = find_breakpoint(panel_trend("five_benchmarks", replicates=1000))
+    assert (bend.date.year, bend.date.month) == (2023, 10)
+    assert (bend.slope_before, bend.slope_after) == pytest.approx((0.0109, 0.0046), abs=5e-5)
+    assert bend.p_value == pytest.approx(0.06, abs=0.015)
 
 
 def test_corollaries():
