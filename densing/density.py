@@ -304,6 +304,9 @@ def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[flo
     weights: Weighing = weighing(hardware, params, size.weight_bits)
     share = weights.memory / (weights.memory + weights.compute)
     notes = (*notes, f"size weighed by k₁/(k₁ + k₂) = {share:.2f} of {hardware.title or 'the hardware given'}")
+    if sparse and weights.offloaded is not None:
+        times = weights.offloaded / weights.memory
+        notes = (*notes, f"it does not fit there: its parameters are read {times:.0f} times as slowly")
     return weights.size(params, size.active if sparse else None, size.weight_bits), notes
 
 

@@ -44,13 +44,19 @@ class Weighing:
         k₁, seconds of memory access per parameter.
     compute : float
         k₂, seconds of computing per active parameter.
+    offloaded : float or None
+        k₁ˢ, what takes the place of k₁ for a sparse model that does not fit; None where it fits.
     """
 
     memory: float
     compute: float
+    offloaded: float | None = None
 
     def size(self, params: float, active_params: float | None = None, weight_bits: float = 16) -> float:
-        """Size that a density divides by: (N·k₁·bits/16 + N_A·k₂)/(k₁ + k₂).
+        """Size that a density divides by: (N·k₁ˢ·bits/16 + N_A·k₂)/(k₁ + k₂).
+
+        The unit stays that of a dense model in memory, so reading slowly counts in full. A dense model is
+        its parameters whether it fits or not: k₁ˢ is for sparse ones alone.
 
         Parameters
         ----------
@@ -61,8 +67,10 @@ class Weighing:
         weight_bits : float
             Bits per weight in memory.
         """
-        active = params if active_params is None else active_params
-        return (params * self.memory * weight_bits / 16 + active * self.compute) / (self.memory + self.compute)
+        access, active = self.memory, params
+        if active_params is not None:
+            access, active = self.offloaded or self.memory, active_params
+        return (params * access * weight_bits / 16 + active * self.compute) / (self.memory + self.compute)
 
 
 def weighing(hardware: Hardware, params: float, weight_bits: float = 16) -> Weighing:
@@ -71,15 +79,17 @@ def weighing(hardware: Hardware, params: float, weight_bits: float = 16) -> Weig
     Returns
     -------
     Weighing
-        With k₁ = bytes per weight / B, or much larger for a model that does not fit, and k₂ = 2·len/C.
+        With k₁ = bytes per weight / B, k₂ = 2·len/C, and k₁ˢ where the model does not fit.
     """
     if hardware.ratio is not None:
         return Weighing(hardware.ratio, 1.0)
-    bandwidth = hardware.bandwidth
+    offloaded = None
     needed = params * hardware.bytes_per_weight * weight_bits / 16
     if hardware.memory_bytes and hardware.offload_bandwidth and needed > hardware.memory_bytes:
-        bandwidth = hardware.offload_bandwidth
-    return Weighing(hardware.bytes_per_weight / bandwidth, 2 * hardware.input_tokens / hardware.flops)
+        offloaded = hardware.bytes_per_weight / hardware.offload_bandwidth
+    return Weighing(
+        hardware.bytes_per_weight / hardware.bandwidth, 2 * hardware.input_tokens / hardware.flops, offloaded
+    )
 
 
 def hardware_names() -> list[str]:

@@ -11,7 +11,7 @@ from densing import Size, Subject, densities, load_frame
 from densing.density import percentile_interval
 from densing.errors import InputError
 from densing.frame import Range
-from densing.hardware import Hardware, Weighing, weighing
+from densing.hardware import Hardware, Weighing, load_hardware, weighing
 from densing.size import transformer_params, without_embeddings
 
 SCORES = {"mmlu": 66.6, "bbh": 61.1, "math": 14.0, "humaneval": 33.5, "mbpp": 47.4}
@@ -126,8 +126,24 @@ def test_weighed_sizes_lie_between_active_and_total(total, share, memory, comput
 def test_a_model_that_does_not_fit_is_read_slowly():
     small = Hardware(bandwidth=1e12, flops=1e14, memory_bytes=24e9, offload_bandwidth=3e10)
     fits, offloaded = weighing(small, 7e9), weighing(small, 70e9)
-    assert offloaded.memory > 30 * fits.memory
-    assert weighing(small, 40e9, weight_bits=4).memory == fits.memory
+    assert fits.offloaded is None
+    assert offloaded.memory == fits.memory
+    assert offloaded.offloaded == pytest.approx(fits.memory * 1e12 / 3e10)
+    assert weighing(small, 40e9, weight_bits=4).offloaded is None
+
+
+def test_slow_reading_is_counted_in_the_time_of_a_model_that_fits(frame):
+    """(N·k₁ˢ + N_A·k₂)/(k₁ + k₂), the formula written out; k₁ˢ enters above the line alone."""
+    hardware = load_hardware("rtx-4090")
+    slow, fast = 2 / hardware.offload_bandwidth, 2 / hardware.bandwidth
+    computing = 2 * 100 / hardware.flops
+    expected = (140e9 * slow + 39e9 * computing) / (fast + computing)
+    assert weighing(hardware, 140e9).size(140e9, 39e9) == pytest.approx(expected)
+    assert expected == pytest.approx(2.039e12, rel=1e-3)
+    found = frame.density(size=Size(non_embedding=140e9, active=39e9), scores=SCORES, hardware="rtx-4090")
+    assert found.size == pytest.approx(expected)
+    assert "it does not fit there: its parameters are read 32 times as slowly" in found.notes
+    assert weighing(hardware, 140e9).size(140e9) == pytest.approx(140e9)
 
 
 def test_sparse_models_are_weighed_and_say_so(frame):
