@@ -22,6 +22,8 @@ SHORTEST_SHARED_START = 32
 """Tokens; a shorter start is cheaper to compute again than to keep."""
 SHORTEST_SHARED_CONTEXT = 8
 """Tokens; answers to a shorter context are computed apart, without a mask."""
+LEAST_FILLED = 0.9
+"""A row much shorter than its batch starts another, once the batch is large enough: padding is computed too."""
 PREFIX_SHARE_OF_BUDGET = 8
 """Keys and values of repeated starts may take this many times the tokens of a batch."""
 
@@ -238,6 +240,7 @@ def _fill(rows: list[Row], prefix: tuple[int, ...], limits: Limits) -> list[Batc
             batch is None
             or batch.rows[0].is_chain != row.is_chain
             or count * longest > limits.batch_tokens
+            or (len(row.tokens) < LEAST_FILLED * longest and 4 * (count - 1) * longest > limits.batch_tokens)
             or count * (longest + len(prefix)) > PREFIX_SHARE_OF_BUDGET * limits.batch_tokens
             or answers + row.answers > limits.batch_answers
         ):

@@ -36,7 +36,7 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
     ----------
     pretrained : str or transformers.PreTrainedModel
     batch_tokens : int, optional
-        Tokens computed at once; 4,096 on a CPU, 16,384 elsewhere.
+        Tokens computed at once; 2,048 on a CPU, 16,384 elsewhere.
     device : str, optional
         "cuda", "cuda:1", "mps" or "cpu"; the fastest there is, if not given.
     allow_truncated : bool
@@ -66,7 +66,7 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
         self.tree_model = TreeModel(self.model)
         if not self.tree_model.shares:
             console.print(f"{type(self.model).__name__} cannot share contexts; every request is computed alone")
-        tokens = int(batch_tokens or (4096 if self.device.type == "cpu" else 16384))
+        tokens = int(batch_tokens or (2048 if self.device.type == "cpu" else 16384))
         self.limits = Limits(tokens, max(1, LOGITS_BYTES // (4 * self.tree_model.vocabulary)), ROW_TOKENS)
 
     @property

@@ -14,6 +14,7 @@ import pytest
 from densing.errors import DensingError
 from densing.measure.cache import RequestCache, request_key
 from densing.measure.torch_engine import TorchEngine
+from tests.measure.cache_writer import write_answers
 from tests.measure.models import byte_level, save_llama
 from tests.measure.requests import instances
 
@@ -62,19 +63,11 @@ def test_all_of_a_batch_or_nothing(tmp_path: Path) -> None:
     assert cache.find([first, second]) == {}
 
 
-def _write(path: Path, start: int, ready: object) -> None:
-    cache = RequestCache(path, SCOPE)
-    ready.wait()
-    for number in range(start, start + 300, 3):  # commits of both processes alternate
-        cache.store((key, [float(number), True]) for key in keys(3, number))
-    cache.close()
-
-
 def test_two_processes_may_share_it(tmp_path: Path) -> None:
     path = tmp_path / "requests.sqlite"
     context = multiprocessing.get_context("spawn")
     ready = context.Barrier(2)
-    writers = [context.Process(target=_write, args=(path, start, ready)) for start in (0, 200)]
+    writers = [context.Process(target=write_answers, args=(path, SCOPE, start, ready)) for start in (0, 200)]
     for writer in writers:
         writer.start()
     for writer in writers:

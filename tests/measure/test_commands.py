@@ -1,0 +1,212 @@
+"""pytest tests/measure/test_commands.py
+
+measure, suites, import, doctor: results on standard output, everything else beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.worked_solutions import write_worked
+from densing.cli import app
+from densing.measure.measurement import Measurement
+from densing.measure.suites import SUITES
+from densing.measure.torch_engine import TorchEngine
+from densing.registry import read_scores
+from tests.measure.requests import instances
+
+
+def densing(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Path:
+    path = tmp_path / "items.jsonl"
+    rows = [{"instruction": "import", "answer": " os", "choices": [" os", " if"]}, {"instruction": "x", "answer": " ="}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_measure_prints_and_writes(checkpoint: Path, items: Path, tmp_path: Path) -> None:
+    command = ["measure", checkpoint, "--suite", "jsonl", "--documents", items, "--out", tmp_path / "out"]
+    code, out, err = densing(*command, "--device", "cpu", "--option", "batch_tokens=64")
+    assert code == 0, err
+    assert "items" in out
+    code, printed, _ = densing(*command, "--device", "cpu", "--option", "batch_tokens=64", "--json")
+    assert code == 0
+    report = json.loads(printed)
+    written = Measurement.read(Path(report["folder"]))
+    (task,) = report["tasks"]
+    assert task["conditional_loss"] == written.tasks["items"].conditional_loss
+    assert f"{task['conditional_loss']:.4f}" in out
+    assert report["settings"]["batch_tokens"] == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["measure", "nowhere", "--suite", "jsonl", "--documents", "ITEMS"], 2, "nowhere: no such folder"),
+        (["measure", "MODEL", "--suite", "jsonl"], 2, "suite 'jsonl' needs a JSON-lines file"),
+        (["measure", "MODEL", "--suite", "jsonl", "--documents", "ITEMS", "--option", "x"], 2, "expected name=value"),
+        (["measure", "MODEL", "--suite", "jsonl", "--documents", "ITEMS", "--option", "nonsense=1"], 1, "nonsense"),
+        (["measure", "MODEL", "--suite", "jsonl", "--documents", "ITEMS", "--engine", "x"], 2, "unknown engine 'x'"),
+        (["import", "nowhere.json"], 2, "nowhere.json: no such file"),
+        (["suites", "check", "nowhere.jsonl"], 2, "nowhere.jsonl: no such file"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    arguments: list[str], code: int, message: str, checkpoint: Path, items: Path, tmp_path: Path
+) -> None:
+    named = {"MODEL": str(checkpoint), "ITEMS": str(items)}
+    out = ["--out", str(tmp_path / "out")] if arguments[0] == "measure" else []
+    found, printed, err = densing(*[named.get(argument, argument) for argument in arguments], *out)
+    assert (found, printed) == (code, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_suites_check_says_what_is_wrong_with_a_file(items: Path) -> None:
+    code, out, _ = densing("suites", "check", items)
+    assert code == 0
+    assert "2 usable items, 1 of them with choices" in out
+    items.write_text(items.read_text() + '\n{"instruction": "a", "answer": ""}\n')
+    code, out, err = densing("suites", "check", items)
+    assert code == 2
+    assert "line 3: answer" in out
+    assert "1 problems" in err
+    code, out, _ = densing("suites", "check", items, "--json")
+    assert code == 2
+    assert json.loads(out)["items"] == 2
+
+
+def test_suites_check_loads_a_suites_tasks(held_out: Path, tmp_path: Path) -> None:
+    code, out, _ = densing("suites", "check", SUITES / "local.yaml", "--documents", held_out, "--json")
+    assert code == 0
+    assert set(json.loads(out)["items"].values()) <= set(range(300, 601))
+    broken = tmp_path / "suite.yaml"
+    broken.write_text((SUITES / "local.yaml").read_text().replace("chance:", "chnce:"))
+    code, _, err = densing("suites", "check", broken)
+    assert code == 2
+    assert "chnce" in err
+
+
+def test_suites_are_listed() -> None:
+    code, out, _ = densing("suites", "list", "--json")
+    assert code == 0
+    assert {suite["suite"] for suite in json.loads(out)} == {path.stem for path in SUITES.glob("*.yaml")}
+
+
+def test_imports_go_to_a_measurement_or_the_registry(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text(
+        json.dumps(
+            {
+                "results": {"minerva_math": {"exact_match,none": 0.25}, "hellaswag": {"acc,none": 0.5}},
+                "configs": {"minerva_math": {"num_fewshot": 4}},
+                "model_name": "org/model",
+            }
+        )
+    )
+    code, out, err = densing("import", results)
+    assert code == 0
+    assert "25.00" in out
+    assert "hellaswag" in err
+    code, out, _ = densing("import", results, "--to", "measurement", "--out", tmp_path / "m", "--json")
+    assert code == 0
+    (folder,) = json.loads(out)["written"]
+    assert Measurement.read(Path(folder)).tasks["math"].score == 25.0
+    code, out, _ = densing(
+        "import", results, "--to", "registry", "--model", "Own-1B", "--out", tmp_path / "r", "--json"
+    )
+    assert code == 0
+    (score,) = [entry for entry in read_scores(tmp_path / "r" / "scores.csv") if entry.model == "Own-1B"]
+    assert (score.benchmark, score.score, score.shots) == ("math", 25.0, "4 (CoT)")
+    code, _, err = densing("import", results, "--to", "elsewhere")
+    assert code == 2
+    assert "registry" in err
+
+
+def test_doctor_compares_the_engines_that_are_there(checkpoint: Path) -> None:
+    code, out, err = densing("doctor", "--parity", checkpoint, "--items", "12", "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert {"torch", "lm-eval hf"} <= set(report["logprobs"])
+    assert report["largest"] < 1e-4
+    assert report["agrees"]
+    assert len(report["tokens"]) == 12
+    code, out, _ = densing("doctor", "--json")
+    assert json.loads(out)["lm_eval"]
+
+
+def test_lm_eval_knows_our_engines(checkpoint: Path, tmp_path: Path) -> None:
+    questions = ["import", "    return", "def f(", "x ="]
+    task = {
+        "task": "own",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(tmp_path / "t.jsonl")}},
+        "test_split": "test",
+        "output_type": "multiple_choice",
+        "doc_to_text": "q",
+        "doc_to_target": "gold",
+        "doc_to_choice": ["os", "if"],
+    }
+    (tmp_path / "t.jsonl").write_text("\n".join(json.dumps({"q": question, "gold": 0}) for question in questions))
+    (tmp_path / "own.yaml").write_text(json.dumps(task))
+    model = ["--model", "densing-torch", "--model_args", f"pretrained={checkpoint},dtype=float32"]
+    command = [
+        sys.executable,
+        "-m",
+        "densing",
+        "lm-eval",
+        *model,
+        "--tasks",
+        "own",
+        "--include_path",
+        str(tmp_path),
+        "--device",
+        "cpu",
+    ]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [*command, "--output_path", str(tmp_path / "out")], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (results,) = (tmp_path / "out").rglob("results*.json")
+    engine = TorchEngine(str(checkpoint), device="cpu", dtype="float32")
+    answers = engine.loglikelihood(instances([(question, f" {end}") for question in questions for end in ("os", "if")]))
+    right = [answers[2 * place][0] > answers[2 * place + 1][0] for place in range(len(questions))]
+    assert json.loads(results.read_text())["results"]["own"]["acc,none"] == sum(right) / len(right)
+
+
+def test_real_worked_solutions_are_measured(validation: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """The items that results/worked_solutions is made from; the first ten of each benchmark."""
+    left_out = write_worked(validation / "benchmark_items", tmp_path / "worked", lambda text: len(text) < 500)
+    assert left_out["gsm8k"] < 50
+    command = ["measure", checkpoint, "--suite", "worked-solutions", "--documents", tmp_path / "worked"]
+    options = ["--device", "cpu", "--limit", "10", "--allow-truncated", "--out", tmp_path / "out", "--json"]
+    code, out, err = densing(*command, *options)
+    assert code == 0, err
+    tasks = {task["task"]: task for task in json.loads(out)["tasks"]}
+    assert list(tasks) == ["gsm8k", "humaneval", "mbpp", "bbh"]
+    for name, task in tasks.items():
+        assert task["items"] == 10
+        rows = json.loads((tmp_path / "worked" / f"{name}.json").read_text())[:10]
+        answers = ["\n".join(part for part in (row["reasoning"], row["answer"]) if part) for row in rows]
+        assert task["bytes"] >= sum(len(answer.encode()) for answer in answers)
+        assert task["score"] is None
+
+
+@pytest.mark.parametrize("command", [["measure"], ["import"], ["doctor"], ["suites", "list"], ["suites", "check"]])
+def test_every_command_has_an_example(command: list[str]) -> None:
+    code, text, _ = densing(*command, "--help")
+    assert code == 0
+    assert f"densing {' '.join(command)}" in text.partition("Example")[2]
