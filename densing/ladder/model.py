@@ -9,7 +9,7 @@ The learning rate of a configuration is that of a model of width 256 at 2^17 tok
   2022, arXiv 2205.10287).
 
 A rate found for one small model then serves the others; `benchmarks/learning_rate.py` is the sweep that
-checks it, for widths 32 to 128 and batches of 512 to 8,192 tokens.
+checks it, for widths 32 to 96 and batches of 1,024 to 4,096 tokens.
 """
 
 from __future__ import annotations
