@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CONSTANTS = ("a", "alpha", "b", "beta", "E")
 _SCAN = 61
 """Values a profile looks at before it refines the ends of its region."""
+ROBUST_NODES = 8
+"""Nodes of each exponent's axis that Huber's fit polishes beside what the search for squares finds."""
 GRID_NODES = 48
 """Nodes of each exponent's search axis: neighbours differ by 12%, a fifth of the narrowest basin seen."""
 REPLICATE_NODES = 24

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike
 
 from densing.fit.intervals import profile_costs
 from densing.fit.laws import EXPONENT_BOX, TERMS, Design, Form, PlainLaw
-from densing.fit.loss_law import CONSTANTS, GRID_NODES, REPLICATE_NODES, LossLawFit, LossLawMode, law_constants
+from densing.fit.loss_law import (
+    CONSTANTS,
+    GRID_NODES,
+    REPLICATE_NODES,
+    ROBUST_NODES,
+    LossLawFit,
+    LossLawMode,
+    law_constants,
+)
 from densing.fit.objectives import Objective, ObjectiveName
 from densing.fit.projection import FloatArray, IntArray
 from densing.fit.search import find_optima, finish
@@ -65,7 +73,8 @@ def fit_loss_law(
     unit = float(np.exp(np.log(points[2]).mean()))
     target, weight = points[2] / unit, points[3]
     model = PlainLaw(design)
-    optima = find_optima(model, kind, design.exponent_axes(GRID_NODES), target[None], weight[None])
+    extra = np.stack(np.meshgrid(*design.exponent_axes(ROBUST_NODES)), -1).reshape(-1, 2) if kind.delta else None
+    optima = find_optima(model, kind, design.exponent_axes(GRID_NODES), target[None], weight[None], extra)
     finished = finish(model, kind, optima, target, weight)
     scale = 1.0 if kind.logarithmic else unit**2
     theta, coefficients, cost = (np.array(part) for part in zip(*finished, strict=True))

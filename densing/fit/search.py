@@ -13,6 +13,9 @@ from densing.fit.projection import BoolArray, FloatArray, IntArray, LogModel, Se
 
 _VALUES_AT_ONCE = 1_000_000
 """Grid nodes times problems (or data points) evaluated together; bounds a search to about 100 MB."""
+_LIFT = 1e-3
+"""Least coefficient that Huber's fit starts from: at zero its logarithm has no slope, and least squares may
+have put it there because of an outlier."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def find_optima(
     axes: Sequence[FloatArray],
     target: FloatArray,
     weights: FloatArray,
+    extra: FloatArray | None = None,
 ) -> Optima:
     """Every distinct local minimum of R problems that share their points: search, polish, merge.
 
@@ -46,9 +50,15 @@ def find_optima(
     axes : one increasing array per shape parameter
     target, weights : array, shape (R, n)
         With an objective on logarithms, `target` is still y itself.
+    extra : array, shape (K, q), optional
+        Shape parameters to polish in every problem beside what the search finds. The search minimises
+        squares; where outliers drag those away, Huber's optimum is none of its minima.
     """
     relative = weights / target**2 if objective.logarithmic else weights
     problem, theta = search(model, axes, target, relative)
+    if extra is not None:
+        problem = np.concatenate([problem, np.repeat(np.arange(len(target)), len(extra))])
+        theta = np.concatenate([theta, np.tile(extra, (len(target), 1))])
     target, weights = target[problem], weights[problem]
     if not objective.logarithmic:
         theta, coefficients, cost = polish(model, objective, theta, target, weights)
@@ -56,7 +66,7 @@ def find_optima(
         offset, columns = model.columns(theta)
         start = project(columns, target - offset, relative[problem])
         logs = LogModel(model, columns.shape[-1])
-        joint = np.concatenate([theta, np.log(np.maximum(start, 1e-20))], 1)
+        joint = np.concatenate([theta, np.log(np.maximum(start, 1e-20 if objective.delta is None else _LIFT))], 1)
         joint, _, cost = polish(logs, objective, joint, np.log(target), weights)
         theta, coefficients = logs.split(joint)
     return _distinct(problem, theta, coefficients, cost, int(problem.max()) + 1, model.box)

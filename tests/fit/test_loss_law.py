@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 from scipy.stats import f
 
 from densing import LossLaw, fit_loss_law
 from densing.fit.bootstrap import resample
 from densing.fit.holdout import hold_out_largest, leave_one_size_out
+from densing.fit.objectives import Objective
 from densing.fit.status import FitError, FitStatus
 
 TRUTH = LossLaw(a=12.0, alpha=0.25, b=60.0, beta=0.3, E=0.0)
@@ -307,3 +309,22 @@ def test_effective_size_inverts_the_loss():
     sizes = np.geomspace(1e6, 1e12, 7)
     assert TRUTH.effective_size(TRUTH.loss(sizes, 5e12), 5e12) == pytest.approx(sizes, rel=1e-9)
     assert np.isnan(TRUTH.effective_size(TRUTH.data_floor(5e12), 5e12))
+
+
+@pytest.mark.parametrize("seed", [14, 17, 24, 28, 29, 37])
+def test_outliers_do_not_hide_the_best_optimum(seed):
+    """No worse than a local search that starts from the true law, whatever outliers do to squares."""
+    law = LossLaw(20.0, 0.3, 80.0, 0.28, 0.15)
+    params, tokens, loss = noisy(law, 0.005, seed)
+    rng = np.random.default_rng([seed, 1])
+    outliers = rng.choice(len(loss), 4, replace=False)
+    loss[outliers] *= np.exp(rng.choice([-1, 1], 4) * rng.uniform(0.1, 0.4, 4))
+
+    def cost(x):
+        predicted = np.exp(x[0]) * params ** -x[1] + np.exp(x[2]) * tokens ** -x[3] + np.exp(x[4])
+        return 1e3 * Objective(True, 1e-3).rho(np.log(loss / predicted)).sum()
+
+    start = (np.log(20), 0.3, np.log(80), 0.28, np.log(0.15))
+    reference = minimize(cost, start, method="Nelder-Mead", options={"maxiter": 5000, "maxfev": 5000}).fun / 1e3
+    fit = fit_loss_law(params, tokens, loss, form="irreducible", objective="huber-log")
+    assert fit.best.objective <= reference * (1 + 1e-6)
