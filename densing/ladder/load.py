@@ -170,7 +170,7 @@ def _download_folder(repository: str, inside: Path) -> Path:
 
 def _revisions(repository: str) -> list[str]:
     """Branches and tags of a hub repository; without network, those in the local cache."""
-    from huggingface_hub import HfApi, scan_cache_dir
+    from huggingface_hub import HfApi, constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound, GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
@@ -183,7 +183,9 @@ def _revisions(repository: str) -> list[str]:
     except (OfflineModeIsEnabled, OSError) as error:
         try:
             cached = [
-                repo for repo in scan_cache_dir().repos if repo.repo_id == repository and repo.repo_type == "model"
+                repo
+                for repo in scan_cache_dir(constants.HF_HUB_CACHE).repos
+                if repo.repo_id == repository and repo.repo_type == "model"
             ]
         except CacheNotFound:
             cached = []

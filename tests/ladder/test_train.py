@@ -137,7 +137,7 @@ def test_a_signal_saves_the_state_and_stops(config: LadderConfig, ready: Path, t
     process.terminate()
     errors = process.communicate()[1]
     assert process.returncode == 143
-    assert "stopped at step" in errors
+    assert "run the same command to continue" in errors
     states = {entry.state for entry in ladder_status(config, ready)}
     assert "half done" in states
     train_ladder(config, ready)
