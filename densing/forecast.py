@@ -13,12 +13,13 @@ from densing.frontier import date_of, days_since
 from densing.trend import Trend
 from densing.units import short_count
 
-_HORIZON_DAYS = 20 * 365
+_HORIZON_YEARS = 20
+_HORIZON_DAYS = _HORIZON_YEARS * 365
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A quantity on the trend at a date, with the 95% interval for a model of that date.
+    """A quantity on the trend at a date, with the interval for a model of that date.
 
     Attributes
     ----------
@@ -44,7 +45,7 @@ class Forecast:
 
     def __str__(self) -> str:
         warning = f"; {self.warning}" if self.warning else ""
-        return f"{self.date}: {self.value:.4g} (95% {self.interval}){warning}"
+        return f"{self.date}: {self.value:.4g} ({self.interval.level:.0%} {self.interval}){warning}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class DateForecast:
     Attributes
     ----------
     date : date or None
-        None when the trend never gets there.
+        None when it lies more than 20 years from the trend's origin.
     earliest, latest : date or None
         95% interval; None where it is open.
     doublings_past_data : float
@@ -67,7 +68,7 @@ class DateForecast:
 
     def __str__(self) -> str:
         if self.date is None:
-            return "never on this trend"
+            return f"more than {_HORIZON_YEARS} years {'away' if self.doublings_past_data else 'before the data'}"
         past = (
             f"; extrapolated {self.doublings_past_data:.1f} doubling times past the data"
             if self.doublings_past_data > 0
@@ -79,7 +80,8 @@ class DateForecast:
 def forecast_density(trend: Trend, date: dt.date) -> Forecast:
     """ρ_max at a date."""
     low, high = trend.band([date], new_model=True)
-    interval = Interval(float(low[0]), float(high[0]), open_low=low[0] == 0, open_high=bool(np.isinf(high[0])))
+    level = trend.interval.level
+    interval = Interval(float(low[0]), float(high[0]), level, open_low=low[0] == 0, open_high=bool(np.isinf(high[0])))
     return Forecast(date, trend.density(date), interval, _doublings_past(trend, date))
 
 
@@ -95,6 +97,7 @@ def forecast_size(trend: Trend, effective_size: float, date: dt.date) -> Forecas
     interval = Interval(
         effective_size / density.interval.high,
         effective_size / density.interval.low if density.interval.low else np.inf,
+        trend.interval.level,
     )
     return Forecast(date, effective_size / density.value, interval, density.doublings_past_data)
 
@@ -112,7 +115,8 @@ def forecast_date(trend: Trend, effective_size: float, params: float) -> DateFor
     needed = np.log(effective_size / params)
     day = float((needed - trend.intercept) / trend.slope_per_day)
     if not -_HORIZON_DAYS < day < _HORIZON_DAYS:
-        return DateForecast(None, None, None, np.inf)
+        past = (day - days_since([trend.last_date])[0]) / trend.doubling_time_days
+        return DateForecast(None, None, None, max(0.0, float(past)))
     # Both edges of the band rise with the date near the crossing; the first crossing from below counts.
     calendar = [date_of(d) for d in range(-_HORIZON_DAYS, _HORIZON_DAYS, 5)]
     low, high = trend.band(calendar, new_model=True)
@@ -135,5 +139,5 @@ def describe_size(forecast: Forecast) -> str:
     """A size forecast in words."""
     high = short_count(forecast.interval.high) if np.isfinite(forecast.interval.high) else "∞"
     warning = f"; {forecast.warning}" if forecast.warning else ""
-    interval = f"95% {short_count(forecast.interval.low)} to {high}"
+    interval = f"{forecast.interval.level:.0%} {short_count(forecast.interval.low)} to {high}"
     return f"{forecast.date}: {short_count(forecast.value)} parameters ({interval}){warning}"

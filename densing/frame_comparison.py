@@ -45,7 +45,7 @@ class FrameRow:
         """95% interval of the doubling time whatever the optimum, days."""
         assert self.trend is not None
         assert self.across is not None
-        return doubling_interval(hull(self.trend.interval, self.across.interval))
+        return doubling_interval(hull(self.trend.interval, self.across.interval), falling=self.trend.slope_per_day < 0)
 
     def to_dict(self) -> dict[str, Any]:
         """The row's numbers."""
@@ -78,11 +78,12 @@ class FrameRow:
 
     @property
     def texts(self) -> tuple[str, str, str]:
-        """Doubling time, its interval at the frame's optimum, and over all optima, for people."""
+        """Doubling or halving time, its interval at the frame's optimum, and over all optima, for people."""
         if self.trend is None or self.across is None:
             return "–", self.reason, ""
+        days = self.trend.doubling_time_days
         return (
-            f"{self.trend.doubling_time_days:.0f} days",
+            f"{days:.0f} days" if days > 0 else f"halving in {-days:.0f} days",
             doubling_text(self.trend.doubling_interval_days),
             doubling_text(self.doubling_all_optima),
         )

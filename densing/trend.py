@@ -41,7 +41,8 @@ class Trend:
         The same for the densities as they are.
     interval_fixed : Interval
         Of A by Student's t on the frontier's points: what would hold if the frontier had been known
-        beforehand. Given for comparison; it is too narrow.
+        beforehand. Given for comparison; for records it is too narrow. A quantile regression has one
+        interval, from its asymptotic error, and all three are that.
     members : tuple of int
         Rows of the models on the frontier, by date.
     models, dates, densities
@@ -103,8 +104,11 @@ class Trend:
 
     @property
     def doubling_interval_days(self) -> Interval:
-        """95% interval of the doubling time; open above when the slope's interval holds zero."""
-        return doubling_interval(self.interval)
+        """Interval of the doubling time, negative where density falls; open when the slope's interval holds zero."""
+        return self._doubling(self.interval)
+
+    def _doubling(self, slope: Interval) -> Interval:
+        return doubling_interval(slope, falling=self.slope_per_day < 0)
 
     @property
     def days(self) -> FloatArray:
@@ -170,7 +174,10 @@ class Trend:
         return pd.DataFrame(rows)
 
     def band(self, dates: Sequence[dt.date], *, new_model: bool = False) -> tuple[FloatArray, FloatArray]:
-        """95% band about the line: the slope's interval turned about the frontier's centre, and the level's error.
+        """Band about the line: the slope's interval turned about the frontier's centre, and the level's error.
+
+        Its confidence is that of the slope's interval. A quantile line rests on all models, so their centre
+        and their scatter take the place of the frontier's.
 
         Parameters
         ----------
@@ -182,23 +189,19 @@ class Trend:
         -------
         low, high : array, shape (len(dates),)
         """
-        members = list(self.members)
+        rows = list(range(len(self.models)) if self.frontier == "quantile" else self.members)
+        residual = np.log(self.densities[rows]) - self.slope_per_day * self.days[rows]
+        spread = np.sqrt(((residual - residual.mean()) ** 2).sum() / (len(rows) - 2))
         days = days_since(dates)
         line = self.intercept + self.slope_per_day * days
-        offset = days - self.days[members].mean()
-        level = self._spread * np.sqrt(1 / len(members) + new_model) * stdtrit(len(members) - 2, 0.975)
+        offset = days - self.days[rows].mean()
+        reach = stdtrit(len(rows) - 2, 0.5 + self.interval.level / 2)
+        level = spread * np.sqrt(1 / len(rows) + new_model) * reach
         with np.errstate(invalid="ignore"):
             turns = np.outer([self.interval.low - self.slope_per_day, self.interval.high - self.slope_per_day], offset)
         turns = np.where(np.isnan(turns), 0.0, turns)
         with np.errstate(over="ignore"):
             return np.exp(line - np.hypot(turns.min(0), level)), np.exp(line + np.hypot(turns.max(0), level))
-
-    @property
-    def _spread(self) -> float:
-        """Standard deviation of ln ρ about the line on the frontier."""
-        members = list(self.members)
-        residual = np.log(self.densities[members]) - self.intercept - self.slope_per_day * self.days[members]
-        return float(np.sqrt((residual**2).sum() / (len(members) - 2)))
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers for tables and JSON."""
@@ -233,20 +236,19 @@ class Trend:
         word, days = (
             ("doubling", self.doubling_time_days) if self.slope_per_day > 0 else ("halving", -self.doubling_time_days)
         )
-        doubling = self.doubling_interval_days
+        level = f"{self.interval.level:.0%}"
         lines = [
             f"{self.members_table().to_string(index=False, float_format=lambda v: f'{v:.4g}')}",
-            f"A = {self.slope_per_day:.7f} per day (95% {self.interval.low:.5f} to {self.interval.high:.5f}), "
+            f"A = {self.slope_per_day:.7f} per day ({level} {self.interval.low:.5f} to {self.interval.high:.5f}), "
             f"R² = {self.r_squared:.4f}",
-            f"{word} time {days:.2f} days ({days / DAYS_PER_MONTH:.2f} months)",
+            f"{word} time {days:.2f} days ({days / DAYS_PER_MONTH:.2f} months), "
+            f"{level} {doubling_text(self.doubling_interval_days)}",
         ]
-        if self.slope_per_day > 0:
-            lines[-1] += f", 95% {doubling_text(doubling)}"
-            if self.interval != self.interval_sampling:
-                lines.append(f"  given the densities: {doubling_text(doubling_interval(self.interval_sampling))}")
-            lines.append(
-                f"  with the frontier held fixed (too narrow): {doubling_text(doubling_interval(self.interval_fixed))}"
-            )
+        if self.interval != self.interval_sampling:
+            lines.append(f"  given the densities: {doubling_text(self._doubling(self.interval_sampling))}")
+        if self.frontier != "quantile":
+            name = "with the frontier held fixed (too narrow)" if self.frontier == "records" else "by Student's t"
+            lines.append(f"  {name}: {doubling_text(self._doubling(self.interval_fixed))}")
         if self.out_of_range_share > 0.001:
             lines.append(
                 f"  in {self.out_of_range_share:.0%} of the draws some model has no finite size; "
@@ -258,15 +260,31 @@ class Trend:
         return self.members_table().to_html(index=False) + "<br>".join(str(self).splitlines()[-3:])
 
 
-def doubling_interval(slope: Interval) -> Interval:
-    """Interval of ln 2 / A from that of A."""
+def doubling_interval(slope: Interval, *, falling: bool = False) -> Interval:
+    """Interval of ln 2 / A from that of A.
+
+    Parameters
+    ----------
+    falling : bool
+        Of a halving time, as negative days: halving in 90 to 140 days is −140 to −90.
+    """
+    if falling:
+        return _mirrored(doubling_interval(_mirrored(slope)))
     low = float(np.log(2) / slope.high) if slope.high > 0 else np.inf
     high = float(np.log(2) / slope.low) if slope.low > 0 else np.inf
     return Interval(low, high, slope.level, open_high=not np.isfinite(high), open_low=slope.open_high)
 
 
+def _mirrored(interval: Interval) -> Interval:
+    return Interval(
+        -interval.high, -interval.low, interval.level, open_low=interval.open_high, open_high=interval.open_low
+    )
+
+
 def doubling_text(interval: Interval) -> str:
-    """``88 to 158 days``, or what is left of it when the slope may be zero."""
+    """``88 to 158 days``, or what is left of it when the slope may be zero; a halving time is called one."""
+    if interval.low < 0:
+        return f"halving in {doubling_text(_mirrored(interval))}"
     if np.isinf(interval.high):
         return f"{interval.low:.0f} days or more" if interval.low > 0 else "not bounded by the data"
     return f"{interval.low:.0f} to {interval.high:.0f} days"

@@ -82,7 +82,7 @@ def score(
 
 
 def parse_scores(given: list[str], fraction: bool) -> dict[str, float]:
-    """``mmlu=66.6`` and the like as percent.
+    """``mmlu=66.6`` and the like as percent; ``math=0.9%`` where a small one might be taken for a fraction.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def parse_scores(given: list[str], fraction: bool) -> dict[str, float]:
     for text in given:
         name, _, number = text.partition("=")
         try:
-            value = float(number)
+            value = float(number.removesuffix("%"))
         except ValueError:
             raise InputError(f"--score {text}: expected benchmark=value, as in mmlu=66.6") from None
         if fraction and not 0 <= value <= 1:
@@ -103,6 +103,11 @@ def parse_scores(given: list[str], fraction: bool) -> dict[str, float]:
             raise InputError(f"--score {text}: a score in percent lies between 0 and 100")
     if scores and not fraction and max(scores.values()) <= 1:
         raise InputError(f"--score {', '.join(given)}: these look like fractions; give percent, or say --fraction")
+    for text, value in zip(given, scores.values(), strict=False):
+        if not fraction and 0 < value < 1 and not text.endswith("%"):
+            raise InputError(
+                f"--score {text}: a fraction beside percent? Write {100 * value:g}, or {value:g}% if it is so low"
+            )
     return scores
 
 

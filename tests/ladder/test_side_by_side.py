@@ -13,7 +13,7 @@ from .conftest import tiny_config
 
 
 def test_processes_change_nothing_but_the_time(config, trained, tmp_path):
-    folder, ladder = trained
+    _, ladder = trained
     shape = config.sizes[0].model_copy(update={"name": "extra"})
     again = train_ladder(config, tmp_path, extra=[ExtraModel(shape, (20_000.0,), 7)], processes=3)
     assert [c.name for c in again.checkpoints] == [c.name for c in ladder.checkpoints]
