@@ -97,6 +97,7 @@ def ladders(data_sets, bootstrap_sets):
                             [
                                 *bootstrap_holds(fit, truth, "residuals", rng),
                                 *bootstrap_holds(fit, truth, "points", rng),
+                                *bootstrap_holds(fit, truth, "clusters", rng),
                             ]
                         )
                 covered, identified = np.array(covered), np.array(identified)
@@ -106,16 +107,17 @@ def ladders(data_sets, bootstrap_sets):
                     "law": law_name, "design": design_name, "noise": noise, "data_sets": data_sets,
                     "identified": float(identified.mean()), "alpha": share[0], "data_floor": share[1], "effective_size": share[2],
                     "with_rival": len(rivals_inside), "interval_holds_both": float(np.mean(rivals_inside)) if rivals_inside else None,
-                    "bootstrap_residuals": list(drawn[:3]), "bootstrap_points": list(drawn[3:]), "bootstrap_sets": len(boot),
+                    "bootstrap_residuals": list(drawn[:3]), "bootstrap_points": list(drawn[3:6]),
+                    "bootstrap_clusters": list(drawn[6:]), "bootstrap_sets": len(boot),
                 }  # fmt: skip
                 data.append(row)
                 rows.append(
                     [law_name, design_name, f"{noise:.1%}", f"{identified.mean():.1%}", *(f"{s:.1%}" for s in share),
                      f"{np.mean(rivals_inside):.0%} of {len(rivals_inside)}" if rivals_inside else "none",
-                     " / ".join(f"{s:.0%}" for s in drawn[:3]), " / ".join(f"{s:.0%}" for s in drawn[3:])]
+                     " / ".join(f"{s:.0%}" for s in drawn[:3]), *(" / ".join(f"{s:.0%}" for s in part) for part in (drawn[3:6], drawn[6:]))]
                 )  # fmt: skip
     header = ["true law", "design", "noise", "identified", "α", "data floor", "N̂", "not identified: holds both",
-              "bootstrap of residuals: α / floor / N̂", "of points"]  # fmt: skip
+              "bootstrap of residuals: α / floor / N̂", "of points", "of sizes (frames' default)"]  # fmt: skip
     print(table(rows, header))
     return data
 
