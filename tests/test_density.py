@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from densing import Size, Subject, densities, load_frame
+from densing.cli.score import parse_scores
 from densing.density import percentile_interval
 from densing.errors import InputError
 from densing.frame import Range
@@ -181,3 +182,12 @@ def test_intervals_of_draws_are_draws(values):
     assert interval.low in draws
     assert interval.high in draws
     assert interval.low <= np.sort(draws)[len(draws) // 2] <= interval.high
+
+
+def test_a_fraction_beside_percent_is_asked_about():
+    with pytest.raises(InputError, match=r"bbh=0\.9: a fraction beside percent\? Write 90, or 0\.9% if it is"):
+        parse_scores(["mmlu=60", "bbh=0.9"], fraction=False)
+    assert parse_scores(["mmlu=60", "bbh=0.9%"], fraction=False) == {"mmlu": 60, "bbh": 0.9}
+    assert parse_scores(["mmlu=0.6", "bbh=0.9"], fraction=True) == pytest.approx({"mmlu": 60, "bbh": 90})
+    with pytest.raises(InputError, match="look like fractions"):
+        parse_scores(["mmlu=0.6", "bbh=0.9"], fraction=False)

@@ -13,11 +13,13 @@ from scipy.stats import t as student
 
 from densing import fit_trend
 from densing.errors import InputError
+from densing.fit.intervals import Interval
 from densing.fit.status import FitError
 from densing.forecast import forecast_date, forecast_density, forecast_size
 from densing.frontier import ORIGIN, Dates, date_of, days_since, is_record
 from densing.published import published_densities
 from densing.slope_change import find_breakpoint, slope_change
+from densing.trend import doubling_interval, doubling_text
 
 SLOPE = np.log(2) / 120
 
@@ -90,6 +92,35 @@ def test_falling_density_has_a_halving_time():
         forecast_date(trend, 1e10, 1e9)
 
 
+def test_a_falling_trend_has_an_interval_of_its_halving_time():
+    rng = np.random.default_rng(0)
+    dates = [date_of(d) for d in range(0, 1200, 30)]
+    values = np.exp(-SLOPE * days_since(dates) + 0.3 * rng.standard_normal(len(dates)))
+    falling = fit_trend(dates, values, frontier="all", replicates=1000)
+    rising = fit_trend(dates, 1 / values, frontier="all", replicates=1000)
+    halving, doubling = falling.doubling_interval_days, rising.doubling_interval_days
+    assert -140 < halving.low < falling.doubling_time_days < halving.high < -100
+    assert (-halving.high, -halving.low) == pytest.approx((doubling.low, doubling.high), rel=0.02)
+    assert f"halving in {-halving.high:.0f} to {-halving.low:.0f} days" in str(falling)
+
+
+def test_a_fall_that_may_be_none_is_open():
+    slope = Interval(-0.01, 0.002)
+    assert doubling_text(doubling_interval(slope, falling=True)) == "halving in 69 days or more"
+    assert doubling_text(doubling_interval(slope)) == "347 days or more"
+    assert doubling_text(doubling_interval(Interval(-np.inf, np.inf), falling=True)).endswith("not bounded by the data")
+
+
+def test_bands_keep_their_trend_s_confidence():
+    dates, values = simulated()
+    narrow, wide = (fit_trend(dates, values, frontier="all", level=level, replicates=500) for level in (0.5, 0.99))
+    for new_model in (False, True):
+        inner, outer = (t.band([date_of(400)], new_model=new_model) for t in (narrow, wide))
+        assert outer[0] < inner[0] < inner[1] < outer[1]
+    assert "(50% " in str(forecast_density(narrow, date_of(400)))
+    assert "(50% " in str(narrow)
+
+
 def test_every_replicate_selects_its_frontier():
     """With the frontier held fixed the interval is narrower than the one that lets it move."""
     narrower = []
@@ -137,6 +168,12 @@ def test_quantile_frontier():
     assert trend.doubling_time_days == pytest.approx(120, rel=0.25)
     above = values >= np.exp(trend.intercept + trend.slope_per_day * days_since(dates))
     assert above.mean() == pytest.approx(0.1, abs=0.03)
+    low, high = trend.band([date_of(400)], new_model=True)
+    assert 0 < low < trend.density(date_of(400)) < high < np.inf
+    assert "too narrow" not in str(trend)
+    few = fit_trend(dates[:8], values[:8], frontier="quantile", quantile=0.9)
+    assert len(few.members) <= 2
+    assert np.isfinite(few.band([date_of(400)])).all()
     with pytest.raises(InputError, match=r"quantile=1\.5"):
         fit_trend(dates, values, frontier="quantile", quantile=1.5)
 
@@ -187,6 +224,16 @@ def test_a_line_without_scatter_has_a_date():
     trend = fit_trend(dates, np.exp(SLOPE * days_since(dates)), replicates=200)
     when = forecast_date(trend, 1e9 * 2**8, 1e9)
     assert when.earliest == when.date == when.latest == date_of(8 * 120)
+
+
+def test_a_date_past_the_horizon_is_far_and_not_never():
+    dates = [date_of(d) for d in range(0, 700, 35)]
+    slow = fit_trend(dates, np.exp(np.log(2) / 2000 * days_since(dates)), replicates=200)
+    far = forecast_date(slow, 1e9 * 2**8, 1e9)
+    assert far.date is None
+    assert str(far) == "more than 20 years away"
+    assert far.doublings_past_data == pytest.approx(8 - 665 / 2000)
+    assert str(forecast_date(slow, 1e9 / 2**8, 1e9)) == "more than 20 years before the data"
 
 
 def test_size_and_date_forecasts_agree():

@@ -89,7 +89,8 @@ def parse_scores(given: list[str], fraction: bool) -> dict[str, float]:
     InputError
         For what is not name=number, is out of range, or looks like a fraction without being called one.
     """
-    scores = {}
+    scores: dict[str, float] = {}
+    doubtful = []
     for text in given:
         name, _, number = text.partition("=")
         try:
@@ -98,16 +99,17 @@ def parse_scores(given: list[str], fraction: bool) -> dict[str, float]:
             raise InputError(f"--score {text}: expected benchmark=value, as in mmlu=66.6") from None
         if fraction and not 0 <= value <= 1:
             raise InputError(f"--score {text}: with --fraction a score lies between 0 and 1")
-        scores[name.strip().lower()] = 100 * value if fraction else value
-        if not 0 <= scores[name.strip().lower()] <= 100:
+        percent = 100 * value if fraction else value
+        if not 0 <= percent <= 100:
             raise InputError(f"--score {text}: a score in percent lies between 0 and 100")
-    if scores and not fraction and max(scores.values()) <= 1:
+        if 0 < value <= 1 and not fraction and not number.endswith("%"):
+            doubtful.append((text, value))
+        scores[name.strip().lower()] = percent
+    if doubtful and len(doubtful) == len(given):
         raise InputError(f"--score {', '.join(given)}: these look like fractions; give percent, or say --fraction")
-    for text, value in zip(given, scores.values(), strict=False):
-        if not fraction and 0 < value < 1 and not text.endswith("%"):
-            raise InputError(
-                f"--score {text}: a fraction beside percent? Write {100 * value:g}, or {value:g}% if it is so low"
-            )
+    if doubtful:
+        text, value = doubtful[0]
+        raise InputError(f"--score {text}: a fraction beside percent? Write {100 * value:g}, or {value:g}% if it is")
     return scores
 
 
