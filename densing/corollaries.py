@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from densing.density import percentile_interval
+from densing.density_sets import registry_set
+from densing.frame import load_frame
 from densing.published import api_prices, published_densities
+from densing.registry import load_registry
 from densing.slope_change import CHATGPT, SlopeChange, slope_change
 from densing.trend import DAYS_PER_MONTH, Trend, fit_trend
 
@@ -93,6 +97,42 @@ def compression_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def registry_compression(frame: str = "densing-law-2025") -> pd.DataFrame:
+    """Compressed models of the registry beside their parents, both read in one frame.
+
+    Returns
+    -------
+    DataFrame
+        model, parent, density, parent_density, ratio, ratio_low, ratio_high, release_date; pairs of which
+        both have a density. Errors of the frame are common to both and cancel in the ratio.
+    """
+    import pandas as pd
+
+    registry = load_registry()
+    chosen = registry_set(load_frame(frame), registry)
+    found = {detail.model: detail for detail in chosen.details if np.isfinite(detail.value)}
+    rows = []
+    for model, parent in registry.children():
+        if model not in found or parent not in found:
+            continue
+        own, before = found[model], found[parent]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            interval = percentile_interval(own.draws_within / before.draws_within)
+        rows.append(
+            {
+                "model": model,
+                "parent": parent,
+                "density": own.value,
+                "parent_density": before.value,
+                "ratio": own.value / before.value,
+                "ratio_low": interval.low,
+                "ratio_high": interval.high,
+                "release_date": registry.models[model].release_date,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 _COMPRESSED = {
     "Llama-3.2-1B": "Llama-3.1-8B",
     "Llama-3.2-3B": "Llama-3.1-8B",
@@ -102,7 +142,7 @@ _COMPRESSED = {
     "Gemma2-9B": "Gemma2-27B",
     "Gemma2-9B-GPTQ": "Gemma2-9B",
 }
-"""Pairs of the article's Fig. 3b: pruned, distilled or quantised from."""
+"""Pairs of the article's Fig. 3b, by its own names: pruned, distilled or quantised from."""
 
 
 def corollaries(

@@ -184,7 +184,7 @@ def corollaries(json: JsonFlag = False) -> None:
     Example:
       densing corollaries
     """
-    from densing.corollaries import compression_table
+    from densing.corollaries import compression_table, registry_compression
     from densing.corollaries import corollaries as compute
 
     rows = compute()
@@ -199,7 +199,9 @@ def corollaries(json: JsonFlag = False) -> None:
     )
     for row in rows:
         typer.echo(f"  {row.name}: {row.reason}")
-    typer.echo(compression_table().to_string(index=False, float_format=lambda v: f"{v:.3g}"))
+    for title, pairs in (("the article's panel", compression_table()), ("the registry", registry_compression())):
+        typer.echo(f"\ncompressed models and their parents, {title}")
+        typer.echo(pairs.to_string(index=False, float_format=lambda v: f"{v:.3g}"))
 
 
 def _number(value: float) -> str:

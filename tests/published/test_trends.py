@@ -10,9 +10,16 @@ import pandas as pd
 import pytest
 
 from densing import fit_trend
-from densing.corollaries import combined_doubling_days, compression_table, corollaries, price_trend
+from densing.corollaries import (
+    combined_doubling_days,
+    compression_table,
+    corollaries,
+    price_trend,
+    registry_compression,
+)
 from densing.frontier import days_since
 from densing.published import published_densities, published_trends
+from densing.registry import load_registry
 from densing.slope_change import CHATGPT, find_breakpoint, slope_change
 from densing.trend import DAYS_PER_MONTH
 
@@ -115,6 +122,17 @@ def test_corollaries():
     assert combined_doubling_days(3.3 * DAYS_PER_MONTH) == pytest.approx(88, abs=1)
     assert numbers["doubling time of density"].article == 3.5
     assert set(compression_table().query("ratio >= 1")["model"]) == {"Gemma2-9B"}
+
+
+def test_compressed_models_of_the_registry():
+    """The registry's own pairs agree with the article: but for Gemma-2-9B, children are less dense."""
+    table = registry_compression().set_index("model")
+    pairs = set(table["parent"].items())
+    assert pairs <= set(load_registry().children())
+    assert {("Gemma-2-9B", "Gemma-2-27B"), ("Llama-3.2-1B", "Llama-3.1-8B")} <= pairs
+    assert set(table.query("ratio >= 1").index) == {"Gemma-2-9B"}
+    assert (table["ratio_low"] < table["ratio"]).all()
+    assert (table["ratio"] < table["ratio_high"]).all()
 
 
 @pytest.mark.parametrize(("since", "days"), [(None, 196.475), ("2023-01-01", 130.801)])
