@@ -90,7 +90,7 @@ class FrameRow:
 
 
 def compare_frames(
-    frames: Sequence[ReferenceFrame], models: str = "published", *, replicates: int = 10_000, seed: int = 0
+    frames: Sequence[ReferenceFrame], models: str = "published", *, replicates: int = 4_000, seed: int = 0
 ) -> list[FrameRow]:
     """Densities and doubling time of one set of models under each frame.
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from densing.trend import Trend
 
 SETS = ("registry", "published")
-REPLICATES = 4000
-"""Of each trend's interval: the percentiles are then known to about a tenth of the interval's width."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def gather(frame: str = "densing-law-2025", *, highlight: str | None = None, see
     problems = []
     for which in SETS:
         try:
-            found = compare_frames(frames, which, replicates=REPLICATES, seed=seed)
+            found = compare_frames(frames, which, seed=seed)
         except InputError as error:
             problems.append(str(error))
             continue
