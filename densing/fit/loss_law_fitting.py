@@ -133,7 +133,8 @@ def _modes(
 ) -> tuple[LossLawMode, ...]:
     modes = []
     tiny = 1e-9 * coefficients.max()
-    for shape, linear, value in zip(theta, coefficients, cost, strict=True):
+    # A logarithm comes near zero and never there; how near is chance.
+    for shape, linear, value in zip(theta, np.where(coefficients <= tiny, 0.0, coefficients), cost, strict=True):
         constants = law_constants(design, shape, linear)
         hit = [
             name

@@ -14,7 +14,7 @@ from densing.fit.projection import BoolArray, FloatArray, IntArray, LogModel, Se
 _VALUES_AT_ONCE = 1_000_000
 """Grid nodes times problems (or data points) evaluated together; bounds a search to about 100 MB."""
 _LIFT = 1e-3
-"""Least coefficient that Huber's fit starts from: at zero its logarithm has no slope, and least squares may
+"""Least coefficient that the extra starts of a fit have: at zero its logarithm has no slope, and least squares may
 have put it there because of an outlier."""
 
 
@@ -51,11 +51,12 @@ def find_optima(
     target, weights : array, shape (R, n)
         With an objective on logarithms, `target` is still y itself.
     extra : array, shape (K, q), optional
-        Shape parameters to polish in every problem beside what the search finds. The search minimises
-        squares; where outliers drag those away, Huber's optimum is none of its minima.
+        Shape parameters to polish in every problem beside what the search finds; the best outcome is kept.
+        The search minimises squares; where outliers drag those away, Huber's optimum is none of its minima.
     """
     relative = weights / target**2 if objective.logarithmic else weights
     problem, theta = search(model, axes, target, relative)
+    searched = len(problem)
     if extra is not None:
         problem = np.concatenate([problem, np.repeat(np.arange(len(target)), len(extra))])
         theta = np.concatenate([theta, np.tile(extra, (len(target), 1))])
@@ -66,9 +67,15 @@ def find_optima(
         offset, columns = model.columns(theta)
         start = project(columns, target - offset, relative[problem])
         logs = LogModel(model, columns.shape[-1])
-        joint = np.concatenate([theta, np.log(np.maximum(start, 1e-20 if objective.delta is None else _LIFT))], 1)
+        least = np.where(np.arange(len(theta)) < searched, 1e-20, _LIFT)[:, None]
+        joint = np.concatenate([theta, np.log(np.maximum(start, least))], 1)
         joint, _, cost = polish(logs, objective, joint, np.log(target), weights)
         theta, coefficients = logs.split(joint)
+    if extra is not None:
+        best = np.full(len(target), np.inf)
+        np.minimum.at(best, problem, cost)
+        keep = (np.arange(len(problem)) < searched) | (cost == best[problem])
+        problem, theta, coefficients, cost = problem[keep], theta[keep], coefficients[keep], cost[keep]
     return _distinct(problem, theta, coefficients, cost, int(problem.max()) + 1, model.box)
 
 
