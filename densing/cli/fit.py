@@ -23,7 +23,9 @@ Seed = Annotated[int, typer.Option(help="Of the bootstrap.")]
 
 @app.command("loss")
 def loss(
-    data: Annotated[Path, typer.Argument(help="CSV with columns params, tokens, loss, and optionally weight, group.")],
+    data: Annotated[
+        Path, typer.Argument(help="CSV with columns params, tokens, loss, and optionally weight, group, score.")
+    ],
     form: Annotated[str, typer.Option(help="two-term, irreducible (with E) or params-only.")] = "two-term",
     objective: Annotated[str, typer.Option(help="least-squares, log-least-squares or huber-log.")] = "least-squares",
     delta: Annotated[float, typer.Option(min=1e-12, help="Huber's δ, in units of ln L.")] = 1e-3,
@@ -33,7 +35,9 @@ def loss(
         str, typer.Option(help="points, clusters (column group, else params), residuals.")
     ] = "clusters",
     replicates: Replicates = 1000,
-    hold_out: Annotated[int, typer.Option(min=0, help="Predict this many of the largest sizes from the rest.")] = 0,
+    hold_out: Annotated[
+        int, typer.Option(min=0, help="Predict losses, and scores where given, of this many of the largest sizes.")
+    ] = 0,
     figure: Figure = None,
     seed: Seed = 0,
     json: JsonFlag = False,
@@ -45,6 +49,8 @@ def loss(
       densing fit loss points.csv
       densing fit loss points.csv --form irreducible --objective huber-log --hold-out 1 --json
     """
+    import pandas as pd
+
     from densing.fit.loss_law_fitting import fit_loss_law
     from densing.fit.summary import summarise_loss_fit
     from densing.units import parse_count
@@ -59,6 +65,7 @@ def loss(
         groups=table.get("group"),
         replicates=replicates,
         hold_out=hold_out,
+        scores=pd.to_numeric(table["score"], errors="coerce") if "score" in table else None,
         seed=seed,
     )
     if figure is not None:

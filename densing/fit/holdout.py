@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from densing.fit.loss_law import LossLawFit
 from densing.fit.loss_law_fitting import fit_loss_law
 from densing.fit.score_curve import ScoreCurveFit
+from densing.fit.score_curve_fitting import fit_score_curve
 from densing.fit.status import FitError
 
 if TYPE_CHECKING:
@@ -40,6 +41,46 @@ def hold_out_largest(fit: LossLawFit, sizes: int = 1) -> pd.DataFrame:
     if sizes >= len(unique):
         raise FitError(f"cannot leave out {sizes} of {len(unique)} sizes")
     return _predicted(fit, np.isin(fit.params, unique[-sizes:]))
+
+
+def hold_out_scores(fit: LossLawFit, score: ArrayLike, sizes: int = 1, *, anchor: bool = True) -> pd.DataFrame:
+    """Scores of the largest sizes, predicted through their predicted losses: the chain from rung to score.
+
+    Law and curve are both fitted to the other sizes alone.
+
+    Parameters
+    ----------
+    fit : LossLawFit
+        Whose points and settings are used.
+    score : array, shape (n,)
+        Percent, of the points as they were given to the fit; NaN where there is none.
+    sizes : int
+        How many of the largest sizes to leave out.
+    anchor : bool
+        Hold the curve to (0 nats, 100%).
+
+    Returns
+    -------
+    DataFrame
+        params, tokens, loss (predicted), score, predicted, error_points, error_pct; one row per point left out
+        that has a score.
+
+    Raises
+    ------
+    FitError
+        If too little is left to fit.
+    """
+    scores = np.asarray(score, float)
+    if len(scores) != len(fit.loss):
+        raise FitError(f"columns differ in length: loss has {len(fit.loss)}, score has {len(scores)}")
+    left_out, scores = hold_out_largest(fit, sizes), scores[fit.rows]
+    held, known = np.isin(fit.params, left_out["params"]), np.isfinite(scores)
+    curve = fit_score_curve(fit.loss[~held & known], scores[~held & known], anchor=anchor)
+    asked = left_out[known[held]]
+    table = predict_scores(curve, asked["predicted"], scores[held & known])
+    table.insert(0, "tokens", asked["tokens"].to_numpy())
+    table.insert(0, "params", asked["params"].to_numpy())
+    return table
 
 
 def leave_one_size_out(fit: LossLawFit) -> pd.DataFrame:

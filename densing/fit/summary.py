@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from densing.fit.bootstrap import Kind, resample
-from densing.fit.holdout import hold_out_largest, leave_one_size_out, predict_scores
+from densing.fit.holdout import hold_out_largest, hold_out_scores, leave_one_size_out, predict_scores
 from densing.fit.intervals import Interval
 from densing.fit.loss_law import CONSTANTS, LossLawFit
 from densing.fit.score_curve import CURVE_CONSTANTS, ScoreCurveFit
+from densing.fit.status import FitError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ def summarise_loss_fit(
     groups: ArrayLike | None = None,
     replicates: int = 1000,
     hold_out: int = 0,
+    scores: ArrayLike | None = None,
     seed: int = 0,
 ) -> FitSummary:
     """Intervals of every constant, and the tables that were asked for.
@@ -91,7 +93,11 @@ def summarise_loss_fit(
         Of the bootstrap; groups are the sizes where not given.
     hold_out : int
         Largest sizes to predict from the others; adds the table that leaves out one size at a time.
+    scores : array, shape (n,), optional
+        Percent: what `hold_out` predicts beside the losses.
     """
+    import pandas as pd
+
     names = [name for name in CONSTANTS if name in fit.to_frame().columns]
     likelihood = {name: fit.interval(name) for name in names}
     if tokens is not None:
@@ -106,6 +112,11 @@ def summarise_loss_fit(
     tables = {}
     if hold_out:
         tables["left_out"] = hold_out_largest(fit, hold_out)
+        if scores is not None:
+            try:
+                tables["scores_left_out"] = hold_out_scores(fit, scores, hold_out)
+            except FitError as error:  # small rungs at chance make no curve; their losses are predicted all the same
+                tables["scores_left_out"] = pd.DataFrame([{"note": str(error)}])
         tables["one_size_left_out"] = leave_one_size_out(fit)
     return FitSummary(fit, likelihood, bootstrap, switched, tables | {"residuals": fit.residuals()})
 

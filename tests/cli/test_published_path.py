@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from densing.published import FOLDER
@@ -312,6 +314,25 @@ def test_fit_loss_prints_all_optima(densing, densing_json):
     assert code == 0
     assert "optimum 2" in out
     assert "residuals" in out
+
+
+def test_held_out_sizes_get_their_scores_or_the_reason_why_not(densing_json, tmp_path):
+    points = pd.read_csv(FOLDER / "reference_losses.csv").query("benchmark == 'bbh'")
+    for name, score in (
+        ("rising", 30 + 60 * np.exp(-points["conditional_loss"].to_numpy())),
+        ("few", pd.Series([30.0, 40.0])),
+    ):
+        points.reset_index(drop=True).assign(score=score).to_csv(tmp_path / f"{name}.csv", index=False)
+    options = ("--replicates", "0", "--hold-out", "1")
+    rising = densing_json("fit", "loss", tmp_path / "rising.csv", *options)
+    losses = {row["tokens"]: row["predicted"] for row in rising["left_out"]}
+    assert len(rising["scores_left_out"]) == 6
+    for row in rising["scores_left_out"]:
+        assert row["loss"] == pytest.approx(losses[row["tokens"]])
+        assert abs(row["error_points"]) < 3
+    few = densing_json("fit", "loss", tmp_path / "few.csv", *options)
+    assert len(few["left_out"]) == 6
+    assert "2 points cannot fit the curve's 4 constants" in few["scores_left_out"][0]["note"]
 
 
 def test_fit_score(densing_json):

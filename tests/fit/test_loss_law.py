@@ -11,8 +11,9 @@ from scipy.stats import f
 
 from densing import LossLaw, fit_loss_law
 from densing.fit.bootstrap import resample
-from densing.fit.holdout import hold_out_largest, leave_one_size_out
+from densing.fit.holdout import hold_out_largest, hold_out_scores, leave_one_size_out
 from densing.fit.objectives import Objective
+from densing.fit.score_curve import ScoreCurve
 from densing.fit.status import FitError, FitStatus
 
 TRUTH = LossLaw(a=12.0, alpha=0.25, b=60.0, beta=0.3, E=0.0)
@@ -328,3 +329,23 @@ def test_outliers_do_not_hide_the_best_optimum(seed):
     reference = minimize(cost, start, method="Nelder-Mead", options={"maxiter": 5000, "maxfev": 5000}).fun / 1e3
     fit = fit_loss_law(params, tokens, loss, form="irreducible", objective="huber-log")
     assert fit.best.objective <= reference * (1 + 1e-6)
+
+
+def test_scores_of_the_largest_sizes_follow_from_the_others():
+    """The chain on exact data predicts exactly, in any order of the points, and looks at no held-out score."""
+    params, tokens = design()
+    law, curve = LossLaw(20.0, 0.3, 80.0, 0.28, 0.0), ScoreCurve(c=75.0, gamma=-12.0, l=0.35, d=25.0)
+    loss = law.loss(params, tokens)
+    order = np.random.default_rng(0).permutation(len(loss))
+    params, tokens, loss = params[order], tokens[order], loss[order]
+    score = curve.score(loss)
+    fit = fit_loss_law(params, tokens, loss)
+    table = hold_out_scores(fit, score, 2, anchor=False)
+    assert set(table["params"]) == {5e8, 8e8}
+    assert table["error_points"].abs().max() < 0.05
+    shifted = np.where(params >= 5e8, score - 5, score)
+    assert hold_out_scores(fit, shifted, 2, anchor=False)["error_points"].to_numpy() == pytest.approx(5, abs=0.05)
+    score[params == 5e8] = np.nan
+    assert set(hold_out_scores(fit, score, 2, anchor=False)["params"]) == {8e8}
+    with pytest.raises(FitError, match="loss has 36, score has 35"):
+        hold_out_scores(fit, score[1:], 2)
