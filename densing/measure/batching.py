@@ -129,7 +129,9 @@ def plan_batches(requests: Sequence[Encoded], limits: Limits, *, share: bool = T
     """
     # The last answer token is predicted, never read.
     sequences = [request.context + request.answer[:-1] for request in requests]
-    order = sorted(range(len(requests)), key=lambda index: (sequences[index], len(requests[index].context)))
+    order = sorted(
+        range(len(requests)), key=lambda index: (sequences[index], len(requests[index].context), requests[index].answer)
+    )
     if not share:
         return _fill([_row(requests, sequences, [index], 0) for index in order], (), limits)
     batches: list[Batch] = []

@@ -5,7 +5,9 @@ Every request is answered once, from its own tokens, whatever is computed togeth
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+import random
+
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from densing.measure.batching import Limits, Row, groups_with_shared_start, plan_batches
@@ -58,6 +60,11 @@ def test_sharing_never_computes_more_and_batches_keep_to_their_budget(requests, 
 
 
 @given(requests=REQUESTS, limits=LIMITS, seed=st.randoms(use_true_random=False))
+@example(  # answers that differ in the token that is never read
+    requests=[Encoded((0,), answer) for answer in ((0,), (0, 0), (0, 0, 0), (2, 0), (1,))],
+    limits=Limits(16, 8, 8),
+    seed=random.Random(0),
+)
 @settings(max_examples=100, deadline=None)
 def test_the_plan_is_that_of_the_requests_in_any_order(requests, limits, seed):
     """So a run that goes on after a kill meets the batches of the run before."""
