@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tools.readme import examples, output
+from tools.readme import README, examples, output
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
@@ -24,3 +24,9 @@ def test_output_is_as_shown(command, shown):
     assert [float(n) for n in NUMBER.findall(printed)] == pytest.approx(
         [float(n) for n in NUMBER.findall(shown)], rel=0.02
     )
+
+
+def test_the_python_example_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "in range" in capsys.readouterr().out
