@@ -15,7 +15,7 @@ report: environment ## all figures, tables and the page from the shipped data
 
 test: environment vllm-environment chromium check ## every test, in both environments
 	$(RUN)/python -m pytest -m "not vllm"
-	@if [ -e .venv-vllm/densing-stamp ]; then .venv-vllm/bin/python -m pytest -m vllm; \
+	@if [ -e .venv-vllm/densing-stamp ]; then .venv-vllm/bin/python -m pytest -m vllm tests/measure; \
 	else echo "tests marked vllm did not run: see the reason above"; fi
 
 check: environment ## formatting, lint, types
