@@ -14,14 +14,14 @@ from common import table, write
 from scipy.special import stdtrit
 
 from densing import LossLaw, fit_loss_law, fit_trend
+from densing.core.progress import track
+from densing.density.published import published_densities
 from densing.fit.bootstrap import resample
-from densing.fit.intervals import profile_costs
-from densing.fit.laws import FloorLaw, PlainLaw, SizeLaw
-from densing.fit.loss_law import REPLICATE_NODES
+from densing.fit.loss_law.forms import FloorLaw, PlainLaw, SizeLaw
+from densing.fit.loss_law.law import REPLICATE_NODES
+from densing.fit.profile import profile_costs
 from densing.fit.status import FitError, FitStatus
-from densing.frontier import date_of, days_since
-from densing.progress import track
-from densing.published import published_densities
+from densing.trend.frontier import date_of, days_since
 
 SEED = 20251112
 D0 = 5e12
@@ -161,7 +161,7 @@ def frontiers(data_sets):
 
 def pairs(days, values, slope, rng):
     """Percentile interval from models drawn with replacement, frontier selected anew: what others use."""
-    from densing.frontier import Dates, frontier_slopes
+    from densing.trend.frontier import Dates, frontier_slopes
 
     present = np.zeros((400, len(days)), bool)
     np.put_along_axis(present, rng.integers(len(days), size=present.shape), True, 1)

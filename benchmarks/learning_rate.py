@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from densing.artifacts import atomic
+from densing.core.artifacts import atomic
 from densing.ladder.config import CorpusConfig, LadderConfig, Shape, TokenizerConfig
-from densing.ladder.corpus import prepare_corpus
+from densing.ladder.corpus.build import prepare_corpus
 from densing.ladder.shapes import params_non_embedding
 
 RESULTS = Path(__file__).parent / "results"
@@ -65,9 +65,9 @@ def final_loss(shape: Shape, rate: float, corpus_folder: Path) -> float:
     """Held-out loss after one budget; infinite if the run diverges."""
     import torch
 
-    from densing.ladder.distributed import Workers
     from densing.ladder.schedule import make_schedule
-    from densing.ladder.trainer import DivergedError, Trainer
+    from densing.ladder.training.distributed import Workers
+    from densing.ladder.training.trainer import DivergedError, Trainer
 
     config = config_of(shape, rate)
     corpus = prepare_corpus(config, corpus_folder)

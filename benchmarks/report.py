@@ -20,9 +20,9 @@ from common import table, write
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from densing.registry import ModelEntry, ScoreEntry, add_model, add_scores, load_registry  # noqa: E402
+from densing.models.registry import ModelEntry, ScoreEntry, add_model, add_scores, load_registry  # noqa: E402
 from densing.report.data import gather  # noqa: E402
-from densing.report.page import write_page  # noqa: E402
+from densing.report.page.build import write_page  # noqa: E402
 from tests.report.browser import Window  # noqa: E402
 
 MODELS = 1000

@@ -158,7 +158,7 @@ def growth(score, text):
 def torch_engine(folder, text):
     from lm_eval.models.huggingface import HFLM
 
-    from densing.measure.torch_engine import TorchEngine
+    from densing.measure.engines.torch_engine import TorchEngine
 
     model = make_model(folder / "small", text, VOCABULARY)
     ours = TorchEngine(str(model), device="cpu", dtype="float32")
@@ -175,7 +175,7 @@ def torch_engine(folder, text):
 def vllm_engine(folder, text):
     from lm_eval.models.vllm_causallms import VLLM
 
-    from densing.measure.vllm_engine import VllmEngine
+    from densing.measure.engines.vllm_engine import VllmEngine
 
     def cold(engine, score, requests):
         engine.model.reset_prefix_cache()

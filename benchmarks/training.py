@@ -36,17 +36,17 @@ from common import RESULTS, in_fresh_process, write
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 
-from densing.config import load
+from densing.core.config import load
 from densing.ladder.config import CorpusConfig, LadderConfig, Shape, TokenizerConfig
-from densing.ladder.corpus import prepare_corpus
-from densing.ladder.distributed import Workers
+from densing.ladder.corpus.build import prepare_corpus
+from densing.ladder.corpus.order import training_order
+from densing.ladder.corpus.shards import Corpus
 from densing.ladder.model import build_model, llama_config, parameter_groups
-from densing.ladder.order import training_order
 from densing.ladder.schedule import Branch, Schedule, make_schedule
 from densing.ladder.shapes import params_non_embedding
-from densing.ladder.shards import Corpus
-from densing.ladder.train import train_ladder
-from densing.ladder.trainer import Trainer
+from densing.ladder.training.distributed import Workers
+from densing.ladder.training.run import train_ladder
+from densing.ladder.training.trainer import Trainer
 
 QUICKSTART = Path(__file__).parents[1] / "configs" / "ladders" / "quickstart.yaml"
 FILE = RESULTS / "training.json"

@@ -11,9 +11,9 @@ import numpy as np
 from common import paired, peak_megabytes, seconds, table, write
 
 from densing import Size, Subject, densities, fit_trend, load_frame
-from densing.frontier import Dates, days_since, frontier_slopes
-from densing.published import published_densities
-from densing.slope_interval import slope_distribution
+from densing.density.published import published_densities
+from densing.trend.frontier import Dates, days_since, frontier_slopes
+from densing.trend.interval import slope_distribution
 
 
 def subjects(count):

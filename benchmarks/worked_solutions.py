@@ -57,9 +57,9 @@ def measure_ladder(ladder, items, engine):
     """A row per checkpoint and benchmark."""
     from transformers import AutoConfig, AutoTokenizer
 
+    from densing.core.progress import track
     from densing.measure.run import measure
     from densing.measure.suites import load_suite
-    from densing.progress import track
 
     first = ladder.checkpoints[0].path
     tokenizer = AutoTokenizer.from_pretrained(first)
@@ -92,10 +92,10 @@ def measure_ladder(ladder, items, engine):
 
 def fit_and_draw(losses):
     """The law of each benchmark, in a figure of one panel each."""
-    from densing.fit.holdout import hold_out_largest
-    from densing.fit.loss_law_fitting import fit_loss_law
-    from densing.report.plots import law_text, plot_loss_law
-    from densing.report.style import DOUBLE, new_figure, save, style
+    from densing.fit.hold_out import hold_out_largest
+    from densing.fit.loss_law.fitting import fit_loss_law
+    from densing.report.figures.plots import law_text, plot_loss_law
+    from densing.report.figures.style import DOUBLE, new_figure, save, style
 
     laws = {}
     with style():

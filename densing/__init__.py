@@ -10,38 +10,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from densing.density import Density as Density
-    from densing.density import Subject as Subject
-    from densing.density import densities as densities
-    from densing.fit.loss_law import LossLaw as LossLaw
-    from densing.fit.loss_law import LossLawFit as LossLawFit
-    from densing.fit.loss_law_fitting import fit_loss_law as fit_loss_law
-    from densing.fit.score_curve import ScoreCurve as ScoreCurve
-    from densing.fit.score_curve import ScoreCurveFit as ScoreCurveFit
-    from densing.fit.score_curve_fitting import fit_score_curve as fit_score_curve
-    from densing.frame import ReferenceFrame as ReferenceFrame
-    from densing.frame import build_frame as build_frame
-    from densing.frame import load_frame as load_frame
-    from densing.frame_spec import FrameSpec as FrameSpec
-    from densing.registry import Registry as Registry
-    from densing.registry import load_registry as load_registry
-    from densing.size import Size as Size
-    from densing.trend import Trend as Trend
-    from densing.trend import fit_trend as fit_trend
+    from densing.density.densities import Density as Density
+    from densing.density.densities import Subject as Subject
+    from densing.density.densities import densities as densities
+    from densing.fit.loss_law.fitting import fit_loss_law as fit_loss_law
+    from densing.fit.loss_law.law import LossLaw as LossLaw
+    from densing.fit.loss_law.law import LossLawFit as LossLawFit
+    from densing.fit.score_curve.curve import ScoreCurve as ScoreCurve
+    from densing.fit.score_curve.curve import ScoreCurveFit as ScoreCurveFit
+    from densing.fit.score_curve.fitting import fit_score_curve as fit_score_curve
+    from densing.frame.frame import ReferenceFrame as ReferenceFrame
+    from densing.frame.frame import build_frame as build_frame
+    from densing.frame.frame import load_frame as load_frame
+    from densing.frame.spec import FrameSpec as FrameSpec
+    from densing.models.registry import Registry as Registry
+    from densing.models.registry import load_registry as load_registry
+    from densing.models.size import Size as Size
+    from densing.trend.exponential import Trend as Trend
+    from densing.trend.exponential import fit_trend as fit_trend
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "densing.density": ("Density", "Subject", "densities"),
-    "densing.fit.loss_law": ("LossLaw", "LossLawFit"),
-    "densing.fit.loss_law_fitting": ("fit_loss_law",),
-    "densing.fit.score_curve": ("ScoreCurve", "ScoreCurveFit"),
-    "densing.fit.score_curve_fitting": ("fit_score_curve",),
-    "densing.frame": ("ReferenceFrame", "build_frame", "load_frame"),
-    "densing.frame_spec": ("FrameSpec",),
-    "densing.registry": ("Registry", "load_registry"),
-    "densing.size": ("Size",),
-    "densing.trend": ("Trend", "fit_trend"),
+    "densing.density.densities": ("Density", "Subject", "densities"),
+    "densing.fit.loss_law.law": ("LossLaw", "LossLawFit"),
+    "densing.fit.loss_law.fitting": ("fit_loss_law",),
+    "densing.fit.score_curve.curve": ("ScoreCurve", "ScoreCurveFit"),
+    "densing.fit.score_curve.fitting": ("fit_score_curve",),
+    "densing.frame.frame": ("ReferenceFrame", "build_frame", "load_frame"),
+    "densing.frame.spec": ("FrameSpec",),
+    "densing.models.registry": ("Registry", "load_registry"),
+    "densing.models.size": ("Size",),
+    "densing.trend.exponential": ("Trend", "fit_trend"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from densing.artifacts import sha256_of, write_csv
-from densing.config import Config, load
-from densing.density import Density, densities
-from densing.frame import AVERAGE, ReferenceFrame
-from densing.frame_files import write_frame
-from densing.frame_spec import CurveOptions, FrameSpec
-from densing.ladder_frame import MeasuredCheckpoint, frame_of_ladder, loss_subject, measured_subject
-from densing.progress import console, track
-from densing.size import Size
-from densing.units import short_count
+from densing.core.artifacts import sha256_of, write_csv
+from densing.core.config import Config, load
+from densing.core.progress import console, track
+from densing.core.units import short_count
+from densing.density.densities import Density, densities
+from densing.frame.frame import AVERAGE, ReferenceFrame
+from densing.frame.from_ladder import MeasuredCheckpoint, frame_of_ladder, loss_subject, measured_subject
+from densing.frame.spec import CurveOptions, FrameSpec
+from densing.frame.store import write_frame
+from densing.models.size import Size
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from densing.ladder.config import LadderConfig
     from densing.ladder.manifest import Checkpoint, Ladder
-    from densing.ladder.train import ExtraModel
+    from densing.ladder.training.run import ExtraModel
     from densing.measure.measurement import Measurement
 
 MEASUREMENTS = Path("results") / "measurements"
@@ -107,7 +107,7 @@ def run(config: PipelineConfig, source: str) -> Outcome:
     """
     from densing.ladder.config import LadderConfig, Shape
     from densing.ladder.shapes import params_non_embedding
-    from densing.ladder.train import ExtraModel, train_ladder
+    from densing.ladder.training.run import ExtraModel, train_ladder
     from densing.report.build import check_replaceable
 
     check_replaceable(config.report)
@@ -136,7 +136,7 @@ def _held_out_models(
 ) -> list[tuple[str, str, Checkpoint]]:
     """Name, description and checkpoint of the three models that the fit does not see."""
     from densing.ladder.compress import quantise
-    from densing.ladder.train import train_model
+    from densing.ladder.training.run import train_model
 
     fresh, longer = train_model(settings, model.shape, model.budgets, config.folder, model.seed)
     out = config.folder / f"{model.shape.name}-{config.bits}bit"
@@ -197,11 +197,11 @@ def write_report(
     out: Path, frame: ReferenceFrame, scored: Sequence[Scored], *, made_from: dict[str, str]
 ) -> list[Path]:
     """Figures of the frame, the published density-over-time figure, and the table of the checkpoints."""
-    from densing.density_sets import density_set
-    from densing.report import figures
+    from densing.density.sets import density_set
     from densing.report.build import replacing
-    from densing.report.style import save_all
-    from densing.trend import fit_trend
+    from densing.report.figures import compose as figures
+    from densing.report.figures.style import save_all
+    from densing.trend.exponential import fit_trend
 
     published = density_set("densing-law-2025", "published")
     trend = fit_trend(published.dates, published.values, models=published.names, draws=published.draws)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from densing.artifacts import read_csv
-from densing.frame_files import read_frame
+from densing.core.artifacts import read_csv
+from densing.frame.store import read_frame
 
 
 def shape(name, layers, width):

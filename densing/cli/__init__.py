@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from densing.errors import DensingError
+from densing.core.errors import DensingError
 
 
 class _Root(TyperGroup):

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 if TYPE_CHECKING:
-    from densing.density import Subject
-    from densing.frame import ReferenceFrame
-    from densing.frame_spec import FrameSpec
+    from densing.density.densities import Subject
+    from densing.frame.frame import ReferenceFrame
+    from densing.frame.spec import FrameSpec
     from densing.ladder.manifest import Checkpoint, Ladder
     from densing.measure.measurement import Measurement
-    from densing.size import Size
+    from densing.models.size import Size
 
 MEASUREMENTS = Path("results") / "measurements"
 
@@ -38,7 +38,7 @@ def measure_subject(
     by_loss : bool
         From the measured losses, which needs the ladder's tokeniser, instead of the scores.
     """
-    from densing.ladder_frame import loss_subject, measured_subject
+    from densing.frame.from_ladder import loss_subject, measured_subject
     from densing.measure.run import measure
     from densing.measure.suites import load_suite
 
@@ -53,7 +53,7 @@ def size_of_checkpoint(model: str) -> Size:
     """Parameters of a checkpoint, counted from its configuration."""
     from densing.ladder.load import count_params
     from densing.measure.checkpoint import find_checkpoint
-    from densing.size import Size
+    from densing.models.size import Size
 
     total, bare = count_params(find_checkpoint(model).folder)
     return Size(total=total, non_embedding=bare)
@@ -67,8 +67,8 @@ def subject_of_results(path: Path, size: Size | None, frame: ReferenceFrame) -> 
     InputError
         If the file is none of those that can be imported, no size is given, or it has no score of the frame.
     """
-    from densing.density import Subject
-    from densing.ladder_frame import measured_subject
+    from densing.density.densities import Subject
+    from densing.frame.from_ladder import measured_subject
     from densing.measure.importers import read_results
     from densing.measure.measurement import Measurement
 
@@ -92,9 +92,9 @@ def frame_from_csv(name: str, losses: Path, scores: Path, tokens: str, options: 
     """A frame from two CSV files of points."""
     import pandas as pd
 
-    from densing.artifacts import sha256_of
-    from densing.frame import build_frame
-    from densing.units import parse_count
+    from densing.core.artifacts import sha256_of
+    from densing.core.units import parse_count
+    from densing.frame.frame import build_frame
 
     for path in (losses, scores):
         if not path.exists():
@@ -126,12 +126,12 @@ def frame_from_ladder(
     rule : str, optional
         For the training tokens of a released ladder.
     """
+    from densing.core.progress import track
+    from densing.core.units import parse_count
+    from densing.frame.from_ladder import MeasuredCheckpoint, frame_of_ladder
     from densing.ladder.load import load_ladder
-    from densing.ladder_frame import MeasuredCheckpoint, frame_of_ladder
     from densing.measure.run import measure
     from densing.measure.suites import load_suite
-    from densing.progress import track
-    from densing.units import parse_count
 
     ladder = load_ladder(sources, rule, show=lambda found: typer.echo(str(found), err=True))
     held_out = Path(sources[0]) / "corpus" / "held_out.jsonl"
@@ -162,8 +162,8 @@ def _name_in_results(ladder: Ladder, checkpoint: Checkpoint) -> str | None:
 
 def frame_spec(name: str, tokens: float, options: dict[str, Any]) -> FrameSpec:
     """The settings of a frame that a command builds."""
-    from densing.config import validate
-    from densing.frame_spec import FrameSpec
+    from densing.core.config import validate
+    from densing.frame.spec import FrameSpec
 
     chosen = {key: value for key, value in options.items() if key != "seed"}
     return validate(

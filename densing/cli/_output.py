@@ -13,7 +13,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines 
 
 def print_json(data: Any) -> None:
     """One JSON document on standard output; numbers that are not finite become null."""
-    from densing.artifacts import finite
+    from densing.core.artifacts import finite
 
     typer.echo(json.dumps(finite(data), indent=1, ensure_ascii=False))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import DensingError
+from densing.core.errors import DensingError
 
 
 def doctor(
@@ -29,7 +29,7 @@ def doctor(
       densing doctor
       densing doctor --parity ./checkpoint
     """
-    from densing.measure.parity import compare, installed
+    from densing.measure.engines.parity import compare, installed
 
     versions = installed()
     if parity is None:

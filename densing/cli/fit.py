@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from densing.cli._output import JsonFlag, print_json
-from densing.errors import InputError, unknown
+from densing.core.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,9 +51,9 @@ def loss(
     """
     import pandas as pd
 
-    from densing.fit.loss_law_fitting import fit_loss_law
+    from densing.core.units import parse_count
+    from densing.fit.loss_law.fitting import fit_loss_law
     from densing.fit.summary import summarise_loss_fit
-    from densing.units import parse_count
 
     table = read_points(data, {"params": ("N",), "tokens": ("D",), "loss": ("conditional_loss", "L")}, select or [])
     settings: dict[str, Any] = {"form": form, "objective": objective, "delta": delta}
@@ -69,7 +69,7 @@ def loss(
         seed=seed,
     )
     if figure is not None:
-        from densing.report.figures import loss_law_figure
+        from densing.report.figures.compose import loss_law_figure
 
         loss_law_figure(fit, figure)
     print_json(summary.to_dict()) if json else typer.echo(str(summary))
@@ -95,7 +95,7 @@ def score(
     Example:
       densing fit score checkpoints.csv --items 500
     """
-    from densing.fit.score_curve_fitting import fit_score_curve
+    from densing.fit.score_curve.fitting import fit_score_curve
     from densing.fit.summary import summarise_score_fit
 
     table = read_points(data, {"loss": ("conditional_loss",), "score": ()}, select or [])
@@ -104,7 +104,7 @@ def score(
     fit = fit_score_curve(fitted["loss"], fitted["score"], floor=floor, ceiling=ceiling, anchor=anchor, items=items)
     summary = summarise_score_fit(fit, table[held], kind=_kind(bootstrap), replicates=replicates, seed=seed)
     if figure is not None:
-        from densing.report.figures import score_curve_figure
+        from densing.report.figures.compose import score_curve_figure
 
         score_curve_figure(fit, figure, held_out=table[held])
     print_json(summary.to_dict()) if json else typer.echo(str(summary))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import InputError, unknown
+from densing.core.errors import InputError, unknown
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Reference frames: list, show, compare, build.")
 
@@ -21,8 +21,8 @@ def list_frames(json: JsonFlag = False) -> None:
     Example:
       densing frames list
     """
-    from densing.frame import frame_names, load_frame
-    from densing.frame_files import built_frames
+    from densing.frame.frame import frame_names, load_frame
+    from densing.frame.store import built_frames
 
     built = built_frames()
     frames = [load_frame(name) for name in [*frame_names(), *built]]
@@ -55,7 +55,7 @@ def show(name: Annotated[str, typer.Argument(help="A frame.")], json: JsonFlag =
     Example:
       densing frames show densing-law-2025
     """
-    from densing.frame import load_frame
+    from densing.frame.frame import load_frame
 
     frame = load_frame(name)
     if json:
@@ -89,9 +89,9 @@ def compare(
       densing frames compare
       densing frames compare densing-law-2025 densing-law-2025-best --model Gemma2-9B
     """
-    from densing.frame import frame_names, load_frame
-    from densing.frame_comparison import compare_frames, densities_side_by_side
-    from densing.progress import console
+    from densing.core.progress import console
+    from densing.frame.frame import frame_names, load_frame
+    from densing.trend.rulers import compare_frames, densities_side_by_side
 
     with console.status("refitting the frames' replicates"):
         rows = compare_frames([load_frame(name) for name in names or frame_names()], models)
@@ -134,7 +134,7 @@ def compare(
 
 
 def _frontier_names(row: object) -> set[str]:
-    from densing.frame_comparison import FrameRow
+    from densing.trend.rulers import FrameRow
 
     assert isinstance(row, FrameRow)
     return set() if row.trend is None else {row.trend.models[i] for i in row.trend.members}
@@ -179,7 +179,7 @@ def build(
       densing frames build losses.csv --scores scores.csv --tokens 1e12 -o mine
     """
     from densing.cli import _measured
-    from densing.frame_files import write_frame
+    from densing.frame.store import write_frame
 
     options = {"form": form, "objective": objective, "optimum": optimum, "seed": seed}
     if Path(ladder[0]).suffix == ".csv":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import unknown
+from densing.core.errors import unknown
 
 if TYPE_CHECKING:
     from densing.measure.importers import Imported
@@ -66,7 +66,7 @@ def _write(imported: Imported, to: str, model: str | None, out: Path | None) -> 
     from densing.measure.importers.convert import item_rows, measurements, registry_rows
 
     if to == "registry":
-        from densing.registry import OWN, add_scores
+        from densing.models.registry import OWN, add_scores
 
         return [str(add_scores(registry_rows(imported, model), out or OWN))]
     if to == "measurement":

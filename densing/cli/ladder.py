@@ -64,7 +64,7 @@ def train(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> Non
     """
     import os
 
-    from densing.ladder.train import train_ladder
+    from densing.ladder.training.run import train_ladder
 
     loaded = _load(config)
     ladder = train_ladder(loaded, _folder(loaded, out), processes=None)
@@ -131,7 +131,7 @@ def status(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> No
 
 
 def _load(path: Path) -> LadderConfig:
-    from densing.config import load
+    from densing.core.config import load
     from densing.ladder.config import LadderConfig
 
     return load(path, LadderConfig)
@@ -144,8 +144,8 @@ def _folder(config: LadderConfig, out: Path | None) -> Path:
 def _write_losses(ladder: Ladder, path: Path) -> None:
     import pandas as pd
 
-    from densing.artifacts import write_csv
-    from densing.errors import InputError
+    from densing.core.artifacts import write_csv
+    from densing.core.errors import InputError
 
     if any(checkpoint.held_out_loss is None for checkpoint in ladder.checkpoints):
         raise InputError(
@@ -206,7 +206,7 @@ def _plan_data(plan: Plan, devices: list[str], mfu: float) -> dict[str, object]:
 
 
 def _plan_text(config: LadderConfig, plan: Plan, devices: list[str], mfu: float) -> str:
-    from densing.units import short_count
+    from densing.core.units import short_count
 
     rows = [
         [

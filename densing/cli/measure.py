@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 OUT = Path("results") / "measurements"
 
@@ -133,7 +133,7 @@ def lm_eval(context: typer.Context) -> None:
 
     from lm_eval.__main__ import cli_evaluate
 
-    from densing.measure.lm_eval_models import register
+    from densing.measure.engines.lm_eval_models import register
 
     register()
     sys.argv = ["lm-eval", *context.args]

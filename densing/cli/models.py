@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Models, release dates and published scores.")
 
@@ -26,7 +26,7 @@ def list_models(
       densing models list
       densing models list --family Qwen2.5 --json
     """
-    from densing.registry import PROTOCOL, load_registry
+    from densing.models.registry import PROTOCOL, load_registry
 
     registry = load_registry()
     names = registry.complete(PROTOCOL) if complete else list(registry.models)
@@ -71,7 +71,7 @@ def show(name: Annotated[str, typer.Argument(help="A model of the registry.")], 
     Example:
       densing models show Llama-3-8B
     """
-    from densing.registry import load_registry
+    from densing.models.registry import load_registry
 
     registry = load_registry()
     entry = registry.entry(name)
@@ -135,10 +135,10 @@ def add(
         --score mmlu=61.2 --score bbh=52.0 --source "my report, table 2"
     """
     from densing.cli.score import parse_scores, read_config
-    from densing.config import validate
-    from densing.registry import PROTOCOL, ModelEntry, Registry, ScoreEntry, add_model, add_scores, load_registry
-    from densing.size import without_embeddings
-    from densing.units import parse_count
+    from densing.core.config import validate
+    from densing.core.units import parse_count
+    from densing.models.registry import PROTOCOL, ModelEntry, Registry, ScoreEntry, add_model, add_scores, load_registry
+    from densing.models.size import without_embeddings
 
     release_date = release_date or _ask("release date (2026-01-31)", "--release-date")
     if total_params is None and non_embedding_params is None:
@@ -212,7 +212,7 @@ def check(json: JsonFlag = False) -> None:
     Example:
       densing models check
     """
-    from densing.registry import load_registry
+    from densing.models.registry import load_registry
 
     problems = load_registry().check()
     if json:
@@ -236,7 +236,7 @@ def import_scores(
     Example:
       densing models import scores.csv
     """
-    from densing.registry import add_scores, read_scores
+    from densing.models.registry import add_scores, read_scores
 
     scores = read_scores(file)
     path = add_scores(scores)

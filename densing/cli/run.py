@@ -20,7 +20,7 @@ def run(
     Example:
       densing run configs/pipelines/quickstart.yaml
     """
-    from densing.config import load
+    from densing.core.config import load
     from densing.pipeline import PipelineConfig, checkpoint_table, rows_for_people
     from densing.pipeline import run as run_pipeline
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 if TYPE_CHECKING:
-    from densing.density import Density, Subject
-    from densing.frame import ReferenceFrame
-    from densing.size import Size
+    from densing.density.densities import Density, Subject
+    from densing.frame.frame import ReferenceFrame
+    from densing.models.size import Size
 
 
 def score(
@@ -56,7 +56,7 @@ def score(
       densing score Qwen2.5-7B --card
       densing score ./checkpoint --suite local --frame quickstart --documents held_out.jsonl
     """
-    from densing.frame import load_frame
+    from densing.frame.frame import load_frame
 
     reference = load_frame(frame)
     sized = _size(reference, params, total_params, active_params, weight_bits, config)
@@ -68,7 +68,7 @@ def score(
         given = _subject(reference, subject, parse_scores(scores or [], fraction), sized)
     results = score_subject(reference, given, hardware=hardware, scale=scale, seed=seed)
     if card:
-        from densing.card import model_card
+        from densing.density.card import model_card
 
         typer.echo(model_card(results[-1]))
         return
@@ -121,9 +121,9 @@ def score_subject(reference: ReferenceFrame, subject: Subject, **options: Any) -
     InputError
         If none can.
     """
-    from densing.density import densities
-    from densing.errors import unknown
-    from densing.frame import AVERAGE
+    from densing.core.errors import unknown
+    from densing.density.densities import densities
+    from densing.frame.frame import AVERAGE
 
     for name in (*subject.scores, *subject.losses):
         if name not in reference.benchmarks:
@@ -140,7 +140,7 @@ def density_table(results: list[Density]) -> str:
     """Densities as an aligned table."""
     import math
 
-    from densing.units import short_count
+    from densing.core.units import short_count
 
     rows = []
     for result in results:
@@ -169,8 +169,8 @@ def _size(
     bits: float,
     config: Path | None,
 ) -> Size | None:
-    from densing.size import Size, without_embeddings
-    from densing.units import parse_count
+    from densing.core.units import parse_count
+    from densing.models.size import Size, without_embeddings
 
     if params is None and total is None:
         if config is not None:
@@ -214,7 +214,7 @@ def read_config(path: Path) -> dict[str, Any]:
 def _subject(reference: ReferenceFrame, name: str | None, scores: dict[str, float], size: Size | None) -> Subject:
     from dataclasses import replace
 
-    from densing.density import Subject
+    from densing.density.densities import Subject
 
     if name is None:
         if size is None:
@@ -225,7 +225,7 @@ def _subject(reference: ReferenceFrame, name: str | None, scores: dict[str, floa
 
         found = subject_of_results(Path(name), size, reference)
     else:
-        from densing.registry import load_registry
+        from densing.models.registry import load_registry
 
         found = load_registry().subject(name)
         known = {key: value for key, value in found.scores.items() if key in reference.benchmarks}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Suites of benchmarks to measure models on.")
 
@@ -21,7 +21,7 @@ def list_suites(json: JsonFlag = False) -> None:
     Example:
       densing suites list
     """
-    from densing import config
+    from densing.core import config
     from densing.measure.suites import SUITES, SuiteConfig, suite_names
 
     suites = [config.load(SUITES / f"{name}.yaml", SuiteConfig) for name in suite_names()]
@@ -48,7 +48,7 @@ def check(
     if path.suffix in (".yaml", ".yml"):
         _check_suite(path, documents, json)
         return
-    from densing.measure.items import check_items
+    from densing.measure.tasks.items import check_items
 
     items, problems = check_items(path)
     if json:
@@ -61,7 +61,7 @@ def check(
 
 
 def _check_suite(path: Path, documents: str | None, json: bool) -> None:
-    from densing import config
+    from densing.core import config
     from densing.measure.suites import SuiteConfig, load_suite
 
     suite = config.load(path, SuiteConfig)

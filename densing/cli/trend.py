@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 if TYPE_CHECKING:
-    from densing.trend import Trend
+    from densing.trend.exponential import Trend
 
 
 def trend(
@@ -50,8 +50,8 @@ def trend(
       densing trend --models registry --since 2023-02-24 --leave-one-out
       densing trend --forecast 2026-01-01 --score average=60 --params 1B
     """
-    from densing.density_sets import density_set
-    from densing.trend import fit_trend
+    from densing.density.sets import density_set
+    from densing.trend.exponential import fit_trend
 
     chosen = density_set(frame, models, panel=panel).between(_date(since, "--since"), _date(until, "--until"))
     fitted = fit_trend(
@@ -65,7 +65,7 @@ def trend(
     )
     extras = _extras(fitted, frame, forecast, scores or [], params, change_at, find_change, leave_one_out, chosen, seed)
     if out is not None:
-        from densing.density_sets import write_trend
+        from densing.density.sets import write_trend
 
         write_trend(out / f"{chosen.label}.json", fitted, chosen)
     if json:
@@ -83,7 +83,7 @@ def trend(
 
 def _frontier(name: str) -> Any:
     if name not in ("records", "quantile", "all"):
-        from densing.errors import unknown
+        from densing.core.errors import unknown
 
         raise unknown("frontier", name, ["records", "quantile", "all"])
     return name
@@ -111,9 +111,9 @@ def _extras(
     seed: int,
 ) -> dict[str, tuple[str, Any]]:
     """What was asked for beside the trend: its text and its data."""
-    from densing.forecast import describe_size, forecast_date, forecast_density, forecast_size
-    from densing.slope_change import find_breakpoint, slope_change
-    from densing.units import parse_count
+    from densing.core.units import parse_count
+    from densing.trend.change import find_breakpoint, slope_change
+    from densing.trend.forecast import describe_size, forecast_date, forecast_density, forecast_size
 
     found: dict[str, tuple[str, Any]] = {}
     date = _date(forecast, "--forecast")
@@ -164,7 +164,7 @@ def _extras(
 
 def _effective_size(frame: str, given: list[str]) -> float:
     from densing.cli.score import parse_scores
-    from densing.frame import AVERAGE, Range, load_frame
+    from densing.frame.frame import AVERAGE, Range, load_frame
 
     reference = load_frame(frame)
     scores = parse_scores(given, fraction=False)
@@ -184,8 +184,8 @@ def corollaries(json: JsonFlag = False) -> None:
     Example:
       densing corollaries
     """
-    from densing.corollaries import compression_table, registry_compression
-    from densing.corollaries import corollaries as compute
+    from densing.article.corollaries import compression_table, registry_compression
+    from densing.article.corollaries import corollaries as compute
 
     rows = compute()
     if json:
@@ -209,6 +209,6 @@ def _number(value: float) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    from densing.fit.intervals import Interval
+    from densing.fit.profile import Interval
 
     return "" if low != low else str(Interval(low, high))

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from densing.fit.projection import FloatArray, IntArray
+from densing.fit.optimise.projection import FloatArray, IntArray
 from densing.fit.status import FitError
 
 Kind = Literal["points", "clusters", "residuals"]

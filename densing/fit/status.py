@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 
 class FitStatus(str, Enum):

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from densing.fit.bootstrap import Kind, resample
-from densing.fit.holdout import hold_out_largest, hold_out_scores, leave_one_size_out, predict_scores
-from densing.fit.intervals import Interval
-from densing.fit.loss_law import CONSTANTS, LossLawFit
-from densing.fit.score_curve import CURVE_CONSTANTS, ScoreCurveFit
+from densing.fit.hold_out import hold_out_largest, hold_out_scores, leave_one_size_out, predict_scores
+from densing.fit.loss_law.law import CONSTANTS, LossLawFit
+from densing.fit.profile import Interval
+from densing.fit.score_curve.curve import CURVE_CONSTANTS, ScoreCurveFit
 from densing.fit.status import FitError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.errors import InputError
-from densing.ladder.checkpoint import write_folder
+from densing.core.errors import InputError
+from densing.ladder.training.checkpoint import write_folder
 
 if TYPE_CHECKING:
     import torch

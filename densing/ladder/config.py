@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from densing.config import Config
+from densing.core.config import Config
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 RESERVED = ("corpus", "state")

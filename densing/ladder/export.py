@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.artifacts import sha256_of
-from densing.errors import DensingError
-from densing.ladder.checkpoint import Record
+from densing.core.artifacts import sha256_of
+from densing.core.errors import DensingError
 from densing.ladder.config import LadderConfig, Shape
+from densing.ladder.training.checkpoint import Record
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.ladder.manifest import MANIFEST, Checkpoint, Ladder
 from densing.ladder.tokens_rule import FORMS, TokensRule, parse_tokens_rule
 

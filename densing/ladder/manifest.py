@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from densing.artifacts import read_json, write_json
-from densing.errors import InputError
-from densing.units import short_count
+from densing.core.artifacts import read_json, write_json
+from densing.core.errors import InputError
+from densing.core.units import short_count
 
 MANIFEST = "manifest.json"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from densing.errors import InputError, unknown
+from densing.core.devices import PEAK_FLOPS
+from densing.core.errors import InputError, unknown
 from densing.ladder.config import LadderConfig, Shape
-from densing.ladder.devices import PEAK_FLOPS
 from densing.ladder.schedule import make_schedule
 from densing.ladder.shapes import flops_per_token, params, params_non_embedding
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 DECAY_SHARE = 0.1
 """Of a budget's steps, those that decay (Hu et al. 2024, arXiv 2404.06395, use a tenth)."""

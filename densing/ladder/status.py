@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from densing.artifacts import ArtifactError
-from densing.errors import InputError
-from densing.ladder.checkpoint import load_state
+from densing.core.artifacts import ArtifactError
+from densing.core.errors import InputError
 from densing.ladder.config import LadderConfig
-from densing.ladder.corpus import open_corpus
+from densing.ladder.corpus.build import open_corpus
 from densing.ladder.export import WEIGHTS
-from densing.ladder.rung import Rung
 from densing.ladder.schedule import Branch
 from densing.ladder.shapes import params_non_embedding
+from densing.ladder.training.checkpoint import load_state
+from densing.ladder.training.rung import Rung
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from densing.errors import InputError
-from densing.units import parse_count
+from densing.core.errors import InputError
+from densing.core.units import parse_count
 
 FORMS = "per-step:COUNT, per-parameter:COUNT, in-name, NAME=COUNT,NAME=COUNT or a CSV file with columns name,tokens"
 TokensRule = Callable[[str, str, int], int]

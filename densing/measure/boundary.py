@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 
 BOUNDARY_RULE = "one-text/longest-common-token-prefix/1"
 BOS_RULE = "as-the-tokeniser-does/1"

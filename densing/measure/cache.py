@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from densing.artifacts import sha256_of_data
-from densing.errors import DensingError
+from densing.core.artifacts import sha256_of_data
+from densing.core.errors import DensingError
 
 KEYS_PER_QUERY = 500
 SECONDS_TO_WAIT_FOR_OTHERS = 60.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from densing.artifacts import sha256_of, sha256_of_data
-from densing.errors import DensingError, InputError
+from densing.core.artifacts import sha256_of, sha256_of_data
+from densing.core.errors import DensingError, InputError
 
 WEIGHTS = "*.safetensors"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")

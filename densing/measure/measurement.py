@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.artifacts import ArtifactError, atomic, read_json, sha256_of, write_json
-from densing.errors import InputError
-from densing.measure.metrics import NATS_PER_BIT
+from densing.core.artifacts import ArtifactError, atomic, read_json, sha256_of, write_json
+from densing.core.errors import InputError
+from densing.measure.tasks.metrics import NATS_PER_BIT
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,18 +10,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.artifacts import ArtifactError
-from densing.errors import DensingError, InputError, unknown
+from densing.core.artifacts import ArtifactError
+from densing.core.errors import DensingError, InputError, unknown
 from densing.measure.cache import RequestCache
 from densing.measure.checkpoint import Checkpoint, find_checkpoint
-from densing.measure.engine import Engine
+from densing.measure.engines.base import Engine
 from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
 from densing.measure.suites import BenchmarkConfig, Suite, leaves
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ENGINES = {"torch": "densing.measure.torch_engine:TorchEngine", "vllm": "densing.measure.vllm_engine:VllmEngine"}
+ENGINES = {
+    "torch": "densing.measure.engines.torch_engine:TorchEngine",
+    "vllm": "densing.measure.engines.vllm_engine:VllmEngine",
+}
 CACHE = "requests.sqlite"
 
 

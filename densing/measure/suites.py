@@ -15,11 +15,12 @@ from typing import Any
 
 from pydantic import model_validator
 
-from densing import config
-from densing.artifacts import sha256_of, sha256_of_data
-from densing.errors import DensingError, InputError, unknown
+from densing.core import config
+from densing.core.artifacts import sha256_of, sha256_of_data
+from densing.core.errors import DensingError, InputError, unknown
+from densing.core.paths import CONFIGS
 
-SUITES = Path(__file__).resolve().parents[2] / "configs" / "suites"
+SUITES = CONFIGS / "suites"
 TASKS = Path(__file__).parent / "tasks"
 
 
@@ -206,7 +207,7 @@ def load_suite(name_or_path: str | Path, *, documents: str | Path | None = None)
 
 def _without_score_if_no_choices(suite: SuiteConfig, documents: Path) -> SuiteConfig:
     """A file without choices has a loss, and nothing to choose from."""
-    from densing.measure.items import read_items
+    from densing.measure.tasks.items import read_items
 
     if any(item.choices for item in read_items(documents)):
         return suite

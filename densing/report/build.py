@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from densing.errors import InputError
-from densing.progress import progress_bar
+from densing.core.errors import InputError
+from densing.core.progress import progress_bar
 from densing.report.data import ReportData, gather, write_artifacts
-from densing.report.figures import all_figures
-from densing.report.page import write_page
-from densing.report.style import save_all
+from densing.report.figures.compose import all_figures
+from densing.report.figures.style import save_all
+from densing.report.page.build import write_page
 from densing.report.tables import all_tables
 
 MARK = ".densing-report"

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densing.corollaries import Corollary, compression_table, corollaries, mmlu_change, price_trend
-from densing.density import Density
-from densing.density_sets import write_densities, write_trend
-from densing.errors import InputError
-from densing.frame import ReferenceFrame, frame_names, load_frame
-from densing.frame_comparison import FrameRow, compare_frames
-from densing.frame_files import built_frames
-from densing.published import api_prices
-from densing.registry import ModelEntry, Registry, load_registry
-from densing.slope_change import SlopeChange
+from densing.article.corollaries import Corollary, compression_table, corollaries, mmlu_change, price_trend
+from densing.core.errors import InputError
+from densing.density.densities import Density
+from densing.density.published import api_prices
+from densing.density.sets import write_densities, write_trend
+from densing.frame.frame import ReferenceFrame, frame_names, load_frame
+from densing.frame.store import built_frames
+from densing.models.registry import ModelEntry, Registry, load_registry
+from densing.trend.change import SlopeChange
+from densing.trend.rulers import FrameRow, compare_frames
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from densing.trend import Trend
+    from densing.trend.exponential import Trend
 
 SETS = ("registry", "published")
 

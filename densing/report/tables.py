@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densing.artifacts import atomic, harmless
-from densing.fit.intervals import Interval
-from densing.trend import DAYS_PER_MONTH
-from densing.units import short_count
+from densing.core.artifacts import atomic, harmless
+from densing.core.units import short_count
+from densing.fit.profile import Interval
+from densing.trend.exponential import DAYS_PER_MONTH
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from densing.frame_comparison import FrameRow
     from densing.report.data import ReportData
+    from densing.trend.rulers import FrameRow
 
 
 @dataclass(frozen=True)

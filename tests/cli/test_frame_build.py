@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from densing.cli import app
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Checkpoint, Ladder
-from densing.ladder.train import train_ladder, train_model
+from densing.ladder.training.run import train_ladder, train_model
 
 WORDS = [first + vowel + last for first in "bdfgklmnprst" for vowel in "aeio" for last in "nt"]
 BATCH, CONTEXT = 4, 48

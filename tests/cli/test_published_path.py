@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from densing.published import FOLDER
+from densing.density.published import FOLDER
 
 FIVE = ("mmlu=66.6", "bbh=61.1", "math=14.0", "humaneval=33.5", "mbpp=47.4")
 HEAVY = ("torch", "transformers", "lm_eval", "vllm", "matplotlib", "datasets", "ray")
@@ -171,7 +171,7 @@ def test_trend_answers_questions(densing_json):
 
 
 def test_trend_writes_an_artifact(densing, tmp_path):
-    from densing.artifacts import read_json
+    from densing.core.artifacts import read_json
 
     assert densing("trend", "--out", "results/trends")[0] == 0
     payload = read_json(tmp_path / "results" / "trends" / "densing-law-2025-published.json", "trend").payload

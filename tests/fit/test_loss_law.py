@@ -11,9 +11,9 @@ from scipy.stats import f
 
 from densing import LossLaw, fit_loss_law
 from densing.fit.bootstrap import resample
-from densing.fit.holdout import hold_out_largest, hold_out_scores, leave_one_size_out
-from densing.fit.objectives import Objective
-from densing.fit.score_curve import ScoreCurve
+from densing.fit.hold_out import hold_out_largest, hold_out_scores, leave_one_size_out
+from densing.fit.optimise.objectives import Objective
+from densing.fit.score_curve.curve import ScoreCurve
 from densing.fit.status import FitError, FitStatus
 
 TRUTH = LossLaw(a=12.0, alpha=0.25, b=60.0, beta=0.3, E=0.0)

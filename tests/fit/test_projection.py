@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from densing.fit.projection import project
+from densing.fit.optimise.projection import project
 
 
 @settings(max_examples=60, deadline=None)

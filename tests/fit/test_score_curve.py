@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from densing import ScoreCurve, fit_score_curve
 from densing.fit.bootstrap import resample
-from densing.fit.holdout import predict_scores
+from densing.fit.hold_out import predict_scores
 from densing.fit.status import FitError, FitStatus
 
 TRUTH = ScoreCurve(c=75.0, gamma=-25.0, l=0.2, d=25.0)

@@ -10,7 +10,7 @@ import pytest
 
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Ladder
-from densing.ladder.train import train_ladder
+from densing.ladder.training.run import train_ladder
 
 
 def tiny_config(documents: Path, /, **changes: object) -> LadderConfig:

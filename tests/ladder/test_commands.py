@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from densing.cli import app
 from densing.cli.fit import read_points
-from densing.config import load
+from densing.core.config import load
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Ladder
 from densing.ladder.plan import make_plan

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.ladder.compress import GROUP, prune, quantise
+from densing.ladder.corpus.shards import Corpus
 from densing.ladder.manifest import Ladder
-from densing.ladder.shards import Corpus
 from tests.ladder.test_export import held_out_loss
 
 

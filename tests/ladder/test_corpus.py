@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from densing.errors import InputError
-from densing.ladder import corpus as corpus_module
+from densing.core.errors import InputError
 from densing.ladder.config import CorpusConfig, LadderConfig
-from densing.ladder.corpus import check_repetition, prepare_corpus
-from densing.ladder.documents import read_documents
+from densing.ladder.corpus import build as corpus_module
+from densing.ladder.corpus.build import check_repetition, prepare_corpus
+from densing.ladder.corpus.documents import read_documents
+from densing.ladder.corpus.shards import Corpus
 from densing.ladder.manifest import Ladder
-from densing.ladder.shards import Corpus
 from tests.ladder.conftest import tiny_config
 
 
@@ -85,7 +85,7 @@ def test_document_boundaries_are_kept(trained: tuple[Path, Ladder]) -> None:
 def test_the_number_of_threads_changes_nothing(config: LadderConfig, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from densing.ladder.config import LadderConfig; "
-        "from densing.ladder.corpus import prepare_corpus; "
+        "from densing.ladder.corpus.build import prepare_corpus; "
         "print(prepare_corpus(LadderConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2])).sha256)"
     )
     hashes = []

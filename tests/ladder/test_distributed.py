@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Ladder
-from densing.ladder.train import train_ladder
+from densing.ladder.training.run import train_ladder
 from tests.ladder.conftest import tiny_config
 
 BIN = Path(sys.executable).parent
@@ -61,11 +61,11 @@ SHARDED = """
 import json, sys
 from pathlib import Path
 import torch
-from densing.ladder.checkpoint import State, load_state, save_state
+from densing.ladder.training.checkpoint import State, load_state, save_state
 from densing.ladder.config import LadderConfig
-from densing.ladder.distributed import workers
-from densing.ladder.shards import Corpus
-from densing.ladder.trainer import Trainer
+from densing.ladder.training.distributed import workers
+from densing.ladder.corpus.shards import Corpus
+from densing.ladder.training.trainer import Trainer
 
 config = LadderConfig.model_validate_json(sys.argv[1])
 with workers() as team:
@@ -93,9 +93,9 @@ def test_sharded_over_two_processes_it_trains_and_resumes_alike(
 ) -> None:
     import torch
 
-    from densing.ladder.distributed import Workers
-    from densing.ladder.shards import Corpus
-    from densing.ladder.trainer import Trainer
+    from densing.ladder.corpus.shards import Corpus
+    from densing.ladder.training.distributed import Workers
+    from densing.ladder.training.trainer import Trainer
 
     corpus = trained[0] / "corpus"
     (tmp_path / "sharded.py").write_text(SHARDED)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from densing.artifacts import sha256_of
+from densing.core.artifacts import sha256_of
+from densing.ladder.corpus.shards import Corpus
 from densing.ladder.manifest import Ladder
-from densing.ladder.shards import Corpus
 
 
 def held_out_loss(folder: Path, corpus: Corpus) -> tuple[float, float]:

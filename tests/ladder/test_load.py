@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.ladder.load import count_params, load_ladder
 from densing.ladder.manifest import Ladder
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from densing.ladder.order import training_order
+from densing.ladder.corpus.order import training_order
 
 
 @settings(deadline=None)

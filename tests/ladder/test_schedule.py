@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.ladder.schedule import make_schedule
 
 

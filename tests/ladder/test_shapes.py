@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from transformers import LlamaForCausalLM
 
-from densing.config import load
-from densing.errors import InputError
+from densing.core.config import load
+from densing.core.errors import InputError
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.model import llama_config
 from densing.ladder.shapes import flops_per_token, params, params_non_embedding

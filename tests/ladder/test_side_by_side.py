@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from densing.errors import DensingError
-from densing.ladder.train import ExtraModel, train_ladder, train_model
+from densing.core.errors import DensingError
+from densing.ladder.training.run import ExtraModel, train_ladder, train_model
 
 from .conftest import tiny_config
 

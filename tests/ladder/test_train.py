@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from densing.errors import DensingError, InputError
+from densing.core.errors import DensingError, InputError
 from densing.ladder.config import LadderConfig
-from densing.ladder.lock import hold
 from densing.ladder.manifest import Ladder
-from densing.ladder.rung import StoppedError
 from densing.ladder.status import ladder_status
-from densing.ladder.train import train_ladder, train_model
+from densing.ladder.training.lock import hold
+from densing.ladder.training.run import train_ladder, train_model
+from densing.ladder.training.rung import StoppedError
 from tests.ladder.conftest import tiny_config
 
 
@@ -105,7 +105,7 @@ def _logged(folder: Path) -> int:
 
 def test_killed_at_any_moment_and_started_again_it_ends_the_same(config: LadderConfig, ready: Path) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["densing.ladder.rung", "transformers.models.llama.modeling_llama"])
+    context.set_forkserver_preload(["densing.ladder.training.rung", "transformers.models.llama.modeling_llama"])
     whole = Path(shutil.copytree(ready, ready.parent / "whole"))
     moments = random.Random(0)
     for logged in sorted(moments.sample(range(600), 10)):
@@ -187,7 +187,7 @@ def test_a_full_disk_leaves_what_was_there(config: LadderConfig, ready: Path, tr
 def test_a_disk_that_fills_while_a_checkpoint_is_written_leaves_none(
     config: LadderConfig, ready: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from densing.ladder import rung
+    from densing.ladder.training import rung
 
     monkeypatch.setattr(rung, "save_state", lambda state, path: None)
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -10,8 +10,8 @@ import random
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from densing.measure.batching import Limits, Row, groups_with_shared_start, plan_batches
 from densing.measure.boundary import Encoded, common_prefix
+from densing.measure.engines.batching import Limits, Row, groups_with_shared_start, plan_batches
 
 TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=7).map(tuple)
 STARTS = st.sampled_from([(), (9,) * 40, (9,) * 40 + (8,) * 40])

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.measure.boundary import Boundary, EmptyAnswerError
-from densing.measure.metrics import bits_per_byte, nats_per_token
+from densing.measure.tasks.metrics import bits_per_byte, nats_per_token
 from tests.measure.models import byte_fallback, byte_level
 
 GRIN, BEAM = "😀", "😁"

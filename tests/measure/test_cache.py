@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from densing.errors import DensingError
+from densing.core.errors import DensingError
 from densing.measure.cache import RequestCache, request_key
-from densing.measure.torch_engine import TorchEngine
+from densing.measure.engines.torch_engine import TorchEngine
 from tests.measure.cache_writer import write_answers
 from tests.measure.models import byte_level, save_llama
 from tests.measure.requests import instances

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from densing.errors import DensingError, InputError
+from densing.core.errors import DensingError, InputError
 from densing.measure.checkpoint import download, find_checkpoint
-from densing.measure.items import check_items, read_worked
 from densing.measure.run import measure
 from densing.measure.suites import Suite, SuiteConfig, load_suite, suite_names
+from densing.measure.tasks.items import check_items, read_worked
 
 
 @pytest.fixture

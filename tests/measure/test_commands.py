@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from benchmarks.worked_solutions import write_worked
 from densing.cli import app
+from densing.measure.engines.torch_engine import TorchEngine
 from densing.measure.measurement import Measurement
 from densing.measure.suites import SUITES
-from densing.measure.torch_engine import TorchEngine
-from densing.registry import read_scores
+from densing.models.registry import read_scores
 from tests.measure.requests import instances
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.measure.importers import read_results
 from densing.measure.importers.convert import item_rows, measurements, registry_rows
 from densing.measure.measurement import Measurement

@@ -20,8 +20,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from densing.artifacts import ArtifactError
-from densing.errors import DensingError, InputError
+from densing.core.artifacts import ArtifactError
+from densing.core.errors import DensingError, InputError
 from densing.measure.checkpoint import find_checkpoint
 from densing.measure.measurement import ITEM_COLUMNS, Measurement
 from densing.measure.run import measure
@@ -161,7 +161,7 @@ def _measure_and_log(checkpoint: Path, held_out: Path, out: Path, log: Path) -> 
     """One measurement in a process; each batch is written down before it is computed."""
     import torch
 
-    from densing.measure.torch_forward import TreeModel
+    from densing.measure.engines.torch_forward import TreeModel
 
     torch.set_num_threads(1)
     score = TreeModel.score
@@ -183,7 +183,13 @@ def test_killed_at_twenty_random_moments(checkpoint: Path, held_out: Path, tmp_p
     monkeypatch.setenv("PYTHONHASHSEED", "0")
     context = multiprocessing.get_context("forkserver")  # imports once for all processes
     context.set_forkserver_preload(
-        ["densing.measure.run", "densing.measure.torch_engine", "lm_eval.evaluator", "lm_eval.tasks", "datasets"]
+        [
+            "densing.measure.run",
+            "densing.measure.engines.torch_engine",
+            "lm_eval.evaluator",
+            "lm_eval.tasks",
+            "datasets",
+        ]
     )
 
     def start(out: Path, log: Path) -> Any:

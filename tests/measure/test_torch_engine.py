@@ -12,8 +12,8 @@ import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from densing.errors import DensingError, InputError
-from densing.measure.torch_engine import TorchEngine
+from densing.core.errors import DensingError, InputError
+from densing.measure.engines.torch_engine import TorchEngine
 from tests.measure.models import CONTEXT, byte_level, save_llama
 from tests.measure.requests import Pair, instances, long_answers, multiple_choice, nested
 

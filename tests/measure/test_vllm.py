@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.measure.cache import RequestCache
 from tests.measure.models import CONTEXT
 from tests.measure.requests import Pair, instances, long_answers, multiple_choice, nested
@@ -30,7 +30,7 @@ os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
 
 @pytest.fixture(scope="module")
 def engine(checkpoint: Path) -> Iterator[Any]:
-    from densing.measure.vllm_engine import VllmEngine
+    from densing.measure.engines.vllm_engine import VllmEngine
 
     engine = VllmEngine(str(checkpoint), dtype="float32")
     engine.batch_size = "auto"  # of lm-eval's way of asking, which then takes all requests at once
@@ -50,7 +50,7 @@ def tasks(texts: list[str]) -> dict[str, list[Pair]]:
 
 @pytest.fixture(scope="module")
 def torch_engine(checkpoint: Path) -> Any:
-    from densing.measure.torch_engine import TorchEngine
+    from densing.measure.engines.torch_engine import TorchEngine
 
     return TorchEngine(str(checkpoint), device="cpu", dtype="float32")
 
@@ -147,7 +147,7 @@ def _keys(engine: Any, asked: list[Any]) -> list[bytes]:
 
 def test_a_batch_of_logits_keeps_to_its_budget(checkpoint: Path, texts: list[str], monkeypatch: Any) -> None:
     """However long the context: rows of logits at once are bounded, and only answers have them."""
-    from densing.measure import vllm_engine
+    from densing.measure.engines import vllm_engine
 
     vocabulary = 512
     monkeypatch.setattr(vllm_engine, "LOGITS_BYTES", 4 * vllm_engine.COPIES_OF_LOGITS * vocabulary * 300)
@@ -172,7 +172,7 @@ def test_a_batch_of_logits_keeps_to_its_budget(checkpoint: Path, texts: list[str
 
 def test_a_suite_from_end_to_end_and_parity(checkpoint: Path, held_out: Path, tmp_path: Path) -> None:
     """One engine after another in this process: each is freed before the next."""
-    from densing.measure.parity import compare
+    from densing.measure.engines.parity import compare
     from densing.measure.run import measure
     from densing.measure.suites import load_suite
 

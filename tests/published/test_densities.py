@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from densing import densities, load_frame, load_registry
-from densing.density_sets import density_set
-from densing.frame import AVERAGE, Range
-from densing.frame_comparison import compare_frames
-from densing.hardware import load_hardware, weighing
-from densing.published import published_densities, published_subjects
+from densing.density.published import published_densities, published_subjects
+from densing.density.sets import density_set
+from densing.density.weighing import load_hardware, weighing
+from densing.frame.frame import AVERAGE, Range
+from densing.trend.rulers import compare_frames
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import pytest
 from scipy.optimize import minimize
 
 from densing import fit_loss_law, load_frame
+from densing.density.published import FOLDER
 from densing.fit.bootstrap import resample
-from densing.fit.laws import EXPONENT_BOX, Design, PlainLaw
-from densing.fit.loss_law import GRID_NODES
-from densing.fit.objectives import Objective
-from densing.fit.search import find_optima
-from densing.published import FOLDER
+from densing.fit.loss_law.forms import EXPONENT_BOX, Design, PlainLaw
+from densing.fit.loss_law.law import GRID_NODES
+from densing.fit.optimise.objectives import Objective
+from densing.fit.optimise.search import find_optima
 
 DATA = Path(__file__).parent / "data"
 LOSSES = pd.read_csv(FOLDER / "reference_losses.csv")

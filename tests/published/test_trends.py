@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 
 from densing import fit_trend
-from densing.corollaries import (
+from densing.article.corollaries import (
     combined_doubling_days,
     compression_table,
     corollaries,
     price_trend,
     registry_compression,
 )
-from densing.frontier import days_since
-from densing.published import published_densities, published_trends
-from densing.registry import load_registry
-from densing.slope_change import CHATGPT, find_breakpoint, slope_change
-from densing.trend import DAYS_PER_MONTH
+from densing.density.published import published_densities, published_trends
+from densing.models.registry import load_registry
+from densing.trend.change import CHATGPT, find_breakpoint, slope_change
+from densing.trend.exponential import DAYS_PER_MONTH
+from densing.trend.frontier import days_since
 
 ENVELOPE = (
     "Llama-65B", "Phi-1-1.2B", "Phi-1.5-1.2B", "Phi-2-2B", "MiniCPM-2.4B", "MiniCPM-1.2B", "Gemma2-9B", "MiniCPM3-4B",

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from densing.registry import ModelEntry, ScoreEntry, add_model, add_scores
+from densing.models.registry import ModelEntry, ScoreEntry, add_model, add_scores
 from densing.report.data import gather, write_artifacts
-from densing.report.page import write_page
+from densing.report.page.build import write_page
 
 from .browser import Window
 

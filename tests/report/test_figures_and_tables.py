@@ -18,17 +18,17 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from densing import Size, Subject, fit_trend, load_frame
-from densing.artifacts import SCHEMA_VERSION, ArtifactError
-from densing.density import densities
-from densing.density_sets import DensitySet
-from densing.errors import InputError
-from densing.frame_files import write_frame
-from densing.report import plots
+from densing.core.artifacts import SCHEMA_VERSION, ArtifactError
+from densing.core.errors import InputError
+from densing.density.densities import densities
+from densing.density.sets import DensitySet
+from densing.frame.store import write_frame
 from densing.report.build import MARK, build_report, fill, replacing
 from densing.report.data import gather
-from densing.report.figures import all_figures, density_figure, loss_law_figure
-from densing.report.scales import round_ticks
-from densing.report.style import new_figure, save, shortened
+from densing.report.figures import plots
+from densing.report.figures.compose import all_figures, density_figure, loss_law_figure
+from densing.report.figures.scales import round_ticks
+from densing.report.figures.style import new_figure, save, shortened
 from densing.report.tables import all_tables, latex_text, markdown_text
 
 HOSTILE = [

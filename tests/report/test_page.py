@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from densing import fit_trend
-from densing.artifacts import read_csv, read_json
-from densing.fit.intervals import Interval
+from densing.core.artifacts import read_csv, read_json
+from densing.core.units import short_count
+from densing.fit.profile import Interval
 from densing.fit.status import FitError
-from densing.frame_comparison import FrameRow
 from densing.report.data import SETS
-from densing.report.page import page, write_page
-from densing.trend import doubling_text
-from densing.units import short_count
+from densing.report.page.build import page, write_page
+from densing.trend.exponential import doubling_text
+from densing.trend.rulers import FrameRow
 
 from .browser import colour, contrast, over
 from .conftest import HOSTILE, HOSTILE_FAMILY, HOSTILE_NOTE, HOSTILE_SOURCE

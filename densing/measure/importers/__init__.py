@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.measure.importers.harnesses import read_lighteval, read_lm_eval
 from densing.measure.importers.tables import read_opencompass, read_plain_csv
 from densing.measure.importers.values import Imported, ImportedValue

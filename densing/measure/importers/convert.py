@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from densing.artifacts import sha256_of
-from densing.errors import InputError
+from densing.core.artifacts import sha256_of
+from densing.core.errors import InputError
 from densing.measure.importers.values import CHAIN_OF_THOUGHT, MMLU_SUBJECT, Imported, ImportedValue
 from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from densing.registry import ScoreEntry
+    from densing.models.registry import ScoreEntry
 
 PREFERRED_METRICS = ("acc_norm", "acc", "exact_match", "pass@1", "extractive_match")
 
@@ -31,7 +31,7 @@ def registry_rows(imported: Imported, model: str | None = None) -> list[ScoreEnt
     InputError
         If there is none, or several models are to be given one name.
     """
-    from densing.registry import ScoreEntry
+    from densing.models.registry import ScoreEntry
 
     if not imported.known:
         raise InputError(f"{imported.path}: no value of a benchmark that the registry has; nothing to add")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.measure.importers.values import Imported, ImportedValue, name_benchmarks
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from densing.errors import InputError
+from densing.core.errors import InputError
 from densing.measure.importers.values import KNOWN, Imported, ImportedValue, name_benchmarks
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.artifacts import sha256_of
+from densing.core.artifacts import sha256_of
 
 if TYPE_CHECKING:
     import pandas as pd

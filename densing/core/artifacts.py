@@ -1,0 +1,248 @@
+"""Reading and writing every artifact: named schema, checksum, provenance, atomic replacement.
+
+An artifact is a JSON file with an envelope
+
+    {"schema": "densing/frame/1", "checksum": "<sha256 of the payload>", "made_with": {...},
+     "made_from": {"<input>": "<sha256>"}, "payload": {...}}
+
+or a CSV file whose first lines carry the same envelope as comments. A writer writes beside and renames,
+so a reader sees the old file or the new one, never half of either.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, TYPE_CHECKING, Any
+
+from densing.core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA_VERSION = {
+    "frame": 1,
+    "measurement": 1,
+    "ladder": 1,
+    "losses": 1,
+    "densities": 1,
+    "trend": 1,
+    "corpus": 1,
+    "checkpoint": 1,
+}
+
+
+class ArtifactError(InputError):
+    """A file is not the artifact it should be: wrong kind, newer schema, truncated or altered."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What was read.
+
+    Attributes
+    ----------
+    payload : dict
+    made_from : dict
+        SHA-256 of each input, by name.
+    made_with : dict
+        Version of densing, and the seed where there was one.
+    """
+
+    payload: dict[str, Any]
+    made_from: dict[str, str] = field(default_factory=dict)
+    made_with: dict[str, Any] = field(default_factory=dict)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+
+
+def _digest(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in iter(lambda: file.read(1 << 20), b""):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_of_data(data: Any) -> str:
+    """SHA-256 of JSON-able data in canonical form."""
+    return hashlib.sha256(_canonical(data)).hexdigest()
+
+
+def _canonical(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+
+
+@contextmanager
+def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file beside `path` and rename it into place when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoding = None if "b" in mode else "utf-8"
+    with NamedTemporaryFile(
+        mode,
+        dir=path.parent,
+        prefix=f".{path.name}.",
+        encoding=encoding,
+        delete=False,
+        newline="" if encoding else None,
+    ) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    os.chmod(file.name, 0o666 & ~_umask())
+    os.replace(file.name, path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _envelope(kind: str, payload: Any, made_from: Mapping[str, str], seed: int | None) -> dict[str, Any]:
+    from densing import __version__
+
+    made_with: dict[str, Any] = {"densing": __version__}
+    if seed is not None:
+        made_with["seed"] = seed
+    return {
+        "schema": f"densing/{kind}/{SCHEMA_VERSION[kind]}",
+        "checksum": sha256_of_data(payload),
+        "made_with": made_with,
+        "made_from": dict(made_from),
+    }
+
+
+def write_json(
+    path: Path,
+    kind: str,
+    payload: dict[str, Any],
+    *,
+    made_from: Mapping[str, str] | None = None,
+    seed: int | None = None,
+) -> None:
+    """Write an artifact; numbers that are not finite become null.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `SCHEMA_VERSION`.
+    payload : dict
+        JSON-able data.
+    made_from : mapping, optional
+        SHA-256 of each input, by name.
+    seed : int, optional
+        Of the generator that was used.
+    """
+    payload = finite(payload)
+    envelope = _envelope(kind, payload, made_from or {}, seed)
+    with atomic(path) as file:
+        json.dump(envelope | {"payload": payload}, file, indent=1, allow_nan=False, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_json(path: Path, kind: str) -> Artifact:
+    """Read an artifact of a kind.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, truncated, altered, of another kind, or of an unknown schema version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path}: not readable as JSON, truncated perhaps ({error})") from error
+    if not isinstance(data, dict) or "payload" not in data:
+        raise ArtifactError(f"{path}: not an artifact of densing (no payload)")
+    _check(path, kind, data, data["payload"])
+    return Artifact(data["payload"], data["made_from"], data["made_with"])
+
+
+def _check(path: Path, kind: str, envelope: Mapping[str, Any], payload: Any) -> None:
+    expected = f"densing/{kind}/{SCHEMA_VERSION[kind]}"
+    if envelope.get("schema") != expected:
+        raise ArtifactError(
+            f"{path}: schema {envelope.get('schema')!r}, but this version reads {expected!r}; make it again"
+        )
+    if envelope.get("checksum") != sha256_of_data(payload):
+        raise ArtifactError(f"{path}: checksum does not match, the file was cut short or edited; make it again")
+
+
+def finite(data: Any) -> Any:
+    """The same data as JSON wants it: None for numbers that are not finite, dates in ISO form."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {str(key): finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    if isinstance(data, dt.date):
+        return data.isoformat()
+    if hasattr(data, "tolist"):  # NumPy scalars and arrays
+        return finite(data.tolist())
+    return data
+
+
+def write_csv(
+    path: Path, kind: str, table: pd.DataFrame, *, made_from: Mapping[str, str] | None = None, seed: int | None = None
+) -> None:
+    """Write a table as CSV under a commented envelope; cells that a spreadsheet would run are quoted."""
+    body = table.map(harmless).to_csv(index=False, lineterminator="\n")
+    envelope = _envelope(kind, body, made_from or {}, seed)
+    with atomic(path) as file:
+        for key, value in envelope.items():
+            file.write(f"# {key}: {json.dumps(value, ensure_ascii=False)}\n")
+        file.write(body)
+
+
+def read_csv(path: Path, kind: str) -> tuple[pd.DataFrame, Artifact]:
+    """Read a table written by `write_csv`.
+
+    Raises
+    ------
+    ArtifactError
+        As `read_json`.
+    """
+    import pandas as pd
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file") from error
+    envelope: dict[str, Any] = {}
+    lines = text.splitlines(keepends=True)
+    while lines and lines[0].startswith("# "):
+        key, _, value = lines.pop(0)[2:].partition(": ")
+        try:
+            envelope[key] = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ArtifactError(f"{path}: header line {key!r} is not readable") from error
+    body = "".join(lines)
+    _check(path, kind, envelope, body)
+    return pd.read_csv(io.StringIO(body)), Artifact({}, envelope["made_from"], envelope["made_with"])
+
+
+def harmless(cell: Any) -> Any:
+    """A text cell that a spreadsheet will not take for a formula (a leading =, +, -, @, tab or return)."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + cell
+    return cell

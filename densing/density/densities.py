@@ -1,0 +1,371 @@
+"""Density: effective size over actual size, with an interval that holds everything that is uncertain.
+
+Errors of the frame are shared by all models: draw r of one model and draw r of another rest on the same
+refit of the same replicate. What is a model's own is the noise of its scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from densing.core.errors import InputError
+from densing.core.units import short_count
+from densing.density.weighing import Hardware, Weighing, load_hardware, weighing
+from densing.fit.profile import Interval, hull
+from densing.frame.frame import AVERAGE, Inversion, Range, ReferenceFrame
+from densing.models.size import Size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FloatArray = NDArray[np.float64]
+DEFAULT_HARDWARE = "rtx-4090-article"
+
+
+@dataclass(frozen=True)
+class Density:
+    """How much effective size a model packs into each of its parameters.
+
+    Attributes
+    ----------
+    model, frame, benchmark : str
+    score : float
+        Percent; NaN when the density comes from a measured loss.
+    loss : float
+        Conditional loss the score stands for, or that was measured; nats per token.
+    effective_size, size : float
+        N̂ and the size it is divided by, parameters.
+    value : float
+        ρ; NaN out of range.
+    status : Range
+    bound : float
+        Out of range: ρ lies under it (at chance) or over it.
+    interval : Interval
+        95%, whatever the optimum of the loss law: holds both the interval at the frame's own optimum and
+        that of the optima as the replicates prefer them.
+    interval_within : Interval
+        95%, at the frame's own optimum.
+    notes : tuple of str
+    draws, draws_within : array, shape (R,)
+        Zero where a draw is at chance, infinite over the ceiling or under the floor, NaN where a
+        replicate lacks the frame's optimum.
+    """
+
+    model: str
+    frame: str
+    benchmark: str
+    score: float
+    loss: float
+    effective_size: float
+    size: float
+    value: float
+    status: Range
+    bound: float
+    interval: Interval
+    interval_within: Interval
+    notes: tuple[str, ...] = ()
+    draws: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    draws_within: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        """The value, or the bound that stands for it: ``1.06``, ``< 0.02``, ``> 9.7``."""
+        if self.status is Range.IN_RANGE:
+            return f"{self.value:.3g}"
+        return f"{'<' if self.status is Range.AT_CHANCE else '>'} {self.bound:.3g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the draws, for tables and JSON."""
+        return {
+            "model": self.model,
+            "frame": self.frame,
+            "benchmark": self.benchmark,
+            "score": self.score,
+            "loss": self.loss,
+            "effective_size": self.effective_size,
+            "size": self.size,
+            "density": self.value,
+            "density_low": self.interval.low,
+            "density_high": self.interval.high,
+            "density_low_within": self.interval_within.low,
+            "density_high_within": self.interval_within.high,
+            "status": str(self.status),
+            "bound": self.bound,
+            "notes": "; ".join(self.notes),
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row."""
+        import pandas as pd
+
+        return pd.DataFrame([self.to_dict()])
+
+    def __str__(self) -> str:
+        source = f"score {self.score:.4g}" if np.isfinite(self.score) else "measured loss"
+        effective = _count(self.effective_size)
+        lines = [
+            f"{self.model or 'model'} on {self.benchmark}, frame {self.frame}",
+            f"  {source}, loss {_number(self.loss)}, effective size {effective}, size {short_count(self.size)}",
+            f"  density {self.text} ({self.status}), 95% {self.interval};"
+            f" at the frame's own optimum {self.interval_within}",
+            *(f"  {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if np.isfinite(value) else "–"
+
+
+def _count(value: float) -> str:
+    return short_count(value) if np.isfinite(value) else "–"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model whose density is asked for.
+
+    Attributes
+    ----------
+    name : str
+    size : Size
+    scores : mapping
+        Percent, by benchmark; ``average`` may be given instead of its parts.
+    items : mapping
+        Items behind each score where they differ from the frame's.
+    losses : mapping
+        Measured conditional losses, nats per token, by benchmark. Where one is given and the tokeniser is
+        the frame's, the density comes from it and the score is not needed.
+    loss_errors : mapping
+        Their standard errors.
+    """
+
+    name: str
+    size: Size
+    scores: Mapping[str, float] = field(default_factory=dict)
+    items: Mapping[str, int] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    loss_errors: Mapping[str, float] = field(default_factory=dict)
+
+
+def density(
+    frame: ReferenceFrame,
+    *,
+    params: float | None = None,
+    scores: Mapping[str, float] | None = None,
+    score: float | None = None,
+    benchmark: str = AVERAGE,
+    loss: float | None = None,
+    loss_error: float = 0.0,
+    size: Size | None = None,
+    model: str = "",
+    items: Mapping[str, int] | None = None,
+    hardware: str | Hardware = DEFAULT_HARDWARE,
+    scale: str | None = None,
+    seed: int = 0,
+) -> Density:
+    """Density of one model on one benchmark or on the frame's average.
+
+    Parameters
+    ----------
+    frame : ReferenceFrame
+    params : float, optional
+        Parameters as the frame counts them; `size` says more.
+    scores : mapping, optional
+        Percent, by benchmark.
+    score : float, optional
+        Percent, on `benchmark`.
+    loss, loss_error : float, optional
+        Measured conditional loss on `benchmark` and its standard error, nats per token. The model must
+        have the ladder's vocabulary.
+    hardware : str or Hardware
+        Weighs total against active parameters and bits per weight; dense models of 16 bits need none.
+    scale : str, optional
+        One of the frame's named factors on effective sizes.
+    seed : int
+        Of the noise of scores.
+
+    Raises
+    ------
+    InputError
+        Neither score nor loss, no size, an unknown benchmark or scale.
+    """
+    if size is None:
+        if params is None:
+            raise InputError("no size given: name the model's parameters")
+        size = Size(**{frame.spec.params: params})
+    given = dict(scores or {}) | ({benchmark: score} if score is not None else {})
+    losses = {benchmark: loss} if loss is not None else {}
+    subject = Subject(model, size, given, items or {}, losses, {benchmark: loss_error})
+    return densities(frame, [subject], benchmark, hardware=hardware, scale=scale, seed=seed)[0]
+
+
+def densities(
+    frame: ReferenceFrame,
+    subjects: Sequence[Subject],
+    benchmark: str = AVERAGE,
+    *,
+    hardware: str | Hardware = DEFAULT_HARDWARE,
+    scale: str | None = None,
+    seed: int = 0,
+) -> list[Density]:
+    """Densities of many models on one benchmark; see `density`.
+
+    The draws of all models are computed together: R replicates of the frame by M models.
+    """
+    hardware = load_hardware(hardware) if isinstance(hardware, str) else hardware
+    factor = 1.0
+    if scale is not None:
+        if scale not in frame.spec.scales:
+            raise InputError(
+                f"frame {frame.name} has no scale {scale!r}; it has {', '.join(frame.spec.scales) or 'none'}"
+            )
+        factor = frame.spec.scales[scale]
+    inverted = [_inverted(frame, subject, benchmark) for subject in subjects]
+    sized = [_weighed(frame, subject.size, hardware) for subject in subjects]
+    sizes = np.array([size for size, _ in sized])
+    within, across = _size_draws(frame, subjects, inverted, benchmark, seed)
+    results = []
+    for i, subject in enumerate(subjects):
+        point, (size, notes) = inverted[i], sized[i]
+        if subject.losses and not frame.spec.tokenizer:
+            notes = (*notes, "from a measured loss: valid for the vocabulary of the frame's ladder alone")
+        draws, draws_within = factor * across[:, i] / sizes[i], factor * within[:, i] / sizes[i]
+        own, preferred = percentile_interval(draws_within), percentile_interval(draws)
+        results.append(
+            Density(
+                subject.name,
+                frame.name,
+                benchmark,
+                point.score,
+                point.loss,
+                factor * point.effective_size,
+                size,
+                factor * point.effective_size / size,
+                point.status,
+                factor * point.bound / size,
+                hull(own, preferred),
+                own,
+                (*point.notes, *notes),
+                draws,
+                draws_within,
+            )
+        )
+    return results
+
+
+def percentile_interval(draws: FloatArray, level: float = 0.95) -> Interval:
+    """Interval from draws that may be zero or infinite: the outer order statistics, nothing interpolated.
+
+    Draws that are NaN (a replicate without the optimum asked for) do not count.
+    """
+    ordered = np.sort(draws[~np.isnan(draws)])
+    if not len(ordered):
+        return Interval(np.nan, np.nan, level)
+    tail = (1 - level) / 2 * (len(ordered) - 1)
+    low, high = float(ordered[int(np.floor(tail))]), float(ordered[int(np.ceil(len(ordered) - 1 - tail))])
+    return Interval(low, high, level, open_low=low == 0, open_high=np.isinf(high), pieces=((low, high),))
+
+
+def _inverted(frame: ReferenceFrame, subject: Subject, benchmark: str) -> Inversion:
+    if benchmark in subject.losses:
+        return frame.invert_loss(subject.losses[benchmark], benchmark)
+    score = frame.average_score(subject.scores) if benchmark == AVERAGE else subject.scores.get(benchmark)
+    if score is None:
+        given = ", ".join(subject.scores) or "none"
+        wanted = ", ".join(frame.spec.average) if benchmark == AVERAGE else benchmark
+        raise InputError(f"{subject.name or 'the model'}: {benchmark} needs scores on {wanted}; given: {given}")
+    _check_score(subject.name, benchmark, score)
+    return frame.invert(score, benchmark)
+
+
+def _check_score(model: str, benchmark: str, score: float) -> None:
+    if not 0 <= score <= 100:
+        raise InputError(f"{model or 'the model'}: {benchmark}={score:g} is not a score in percent, 0 to 100")
+
+
+def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[float, tuple[str, ...]]:
+    params, notes = size.counted(frame.spec.params)
+    if not 0 < params < np.inf or not 0 < size.weight_bits < np.inf:
+        raise InputError(f"{params:g} parameters of {size.weight_bits:g} bits are not a size")
+    sparse = size.active is not None and size.active < params
+    if not sparse and size.weight_bits == 16:
+        return params, notes
+    weights: Weighing = weighing(hardware, params, size.weight_bits)
+    share = weights.memory / (weights.memory + weights.compute)
+    notes = (*notes, f"size weighed by k₁/(k₁ + k₂) = {share:.2f} of {hardware.title or 'the hardware given'}")
+    if sparse and weights.offloaded is not None:
+        times = weights.offloaded / weights.memory
+        notes = (*notes, f"it does not fit there: its parameters are read {times:.0f} times as slowly")
+    return weights.size(params, size.active if sparse else None, size.weight_bits), notes
+
+
+def _size_draws(
+    frame: ReferenceFrame, subjects: Sequence[Subject], inverted: Sequence[Inversion], benchmark: str, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Effective sizes (R, M) at the frame's optimum and across optima."""
+    draws = frame.draws(benchmark)
+    rng = np.random.default_rng([seed, 7])
+    losses = np.empty((len(draws.curve), len(subjects)))
+    measured = np.array([benchmark in subject.losses for subject in subjects])
+    if measured.any():
+        mean = np.array([s.losses[benchmark] for s in subjects if benchmark in s.losses])
+        error = np.array([s.loss_errors.get(benchmark, 0.0) for s in subjects if benchmark in s.losses])
+        losses[:, measured] = mean + error * rng.standard_normal((len(losses), len(mean)))
+    if not measured.all():
+        scored = [s for s, m in zip(subjects, measured, strict=True) if not m]
+        points = np.array([i.score for i, m in zip(inverted, measured, strict=True) if not m], dtype=float)
+        noisy = _noisy_scores(frame, scored, points, benchmark, len(losses), rng)
+        losses[:, ~measured] = losses_of_scores(draws.curve, noisy)
+    return sizes_of_losses(draws.within, losses, frame.spec.tokens), sizes_of_losses(
+        draws.across, losses, frame.spec.tokens
+    )
+
+
+def _noisy_scores(
+    frame: ReferenceFrame,
+    subjects: Sequence[Subject],
+    points: FloatArray,
+    benchmark: str,
+    replicates: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Scores (R, M) as other draws of as many items would have given them."""
+    parts = frame.spec.average if benchmark == AVERAGE else {benchmark: 1.0}
+    noisy = np.tile(points, (replicates, 1))
+    for name, weight in parts.items():
+        items = np.array([s.items.get(name, frame.spec.items.get(name, 0)) for s in subjects])
+        scores = np.array([s.scores.get(name, np.nan) for s in subjects])
+        known = (items > 0) & np.isfinite(scores)
+        if known.any():
+            count, share = items[known], scores[known] / 100
+            drawn = rng.binomial(count, share, size=(replicates, int(known.sum()))) / count
+            noisy[:, known] += weight * 100 * (drawn - share)
+    return noisy
+
+
+def losses_of_scores(curves: FloatArray, scores: FloatArray) -> FloatArray:
+    """L̂ (R, M) of scores (R, M) by curves (R, 4): +∞ at or under chance, −∞ over the ceiling."""
+    c, gamma, middle, floor = (curves[:, k, None] for k in range(4))
+    rise = (scores - floor) / c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = middle - np.log(1 / rise - 1) / gamma
+    return np.where(rise <= 0, np.inf, np.where(rise >= 1, -np.inf, loss))
+
+
+def sizes_of_losses(laws: FloatArray, losses: FloatArray, tokens: float) -> FloatArray:
+    """N̂ (R, M) of losses (R, M) by laws (R, 5): 0 at infinite loss, ∞ at or under the data floor."""
+    a, alpha, b, beta, irreducible = (laws[:, k, None] for k in range(5))
+    excess = losses - (b * tokens**-beta + irreducible)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.where(excess > 0, (excess / a) ** (-1 / alpha), np.inf)

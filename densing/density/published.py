@@ -1,0 +1,86 @@
+"""What the article published, as tables: densities, trend lines, prices. See data/densing_law_2025/README.md."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from densing.core.errors import unknown
+from densing.core.paths import DATA
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from densing.density.densities import Subject
+    from densing.frame.frame import ReferenceFrame
+
+FOLDER = DATA / "densing_law_2025"
+MAIN_PANEL = "five_benchmarks"
+
+
+@lru_cache(maxsize=8)
+def _table(name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_csv(FOLDER / name)
+
+
+def published_densities(panel: str = MAIN_PANEL) -> pd.DataFrame:
+    """Densities of one panel: model, release_date, params, architecture, variant, density, on_published_envelope.
+
+    Parameters
+    ----------
+    panel : {"five_benchmarks", "mmlu_cf", "mmlu", "compression"}
+        Fig. 1, Fig. 2, Fig. 3c and Fig. 3b of the article.
+    """
+    table = _table("published_densities.csv")
+    if panel not in set(table["panel"]):
+        raise unknown("panel", panel, table["panel"].unique())
+    return table[table["panel"] == panel].reset_index(drop=True)
+
+
+def published_trends() -> pd.DataFrame:
+    """The article's drawn trend lines: panel, first_date, last_date, slope_per_day."""
+    return _table("published_trends.csv").copy()
+
+
+def api_prices() -> pd.DataFrame:
+    """Prices of the article's price panel, US dollars per million input tokens."""
+    return _table("api_prices.csv").copy()
+
+
+def published_subjects(frame: ReferenceFrame | None = None) -> list[Subject]:
+    """Models of the main panel with the average score that their published density stands for.
+
+    The article prints densities, not the scores behind them. The effective size of a published density,
+    carried forward through the frame of the article's own points, gives that score, and any frame can
+    read it. Sparse models are weighed by the article's formula with the active parameters of the
+    registry, quantised ones at 4 bits.
+
+    Parameters
+    ----------
+    frame : ReferenceFrame, optional
+        Frame that the published densities are read in; ``densing-law-2025`` where not given.
+    """
+    from densing.density.densities import DEFAULT_HARDWARE, Subject
+    from densing.density.weighing import load_hardware, weighing
+    from densing.frame.frame import AVERAGE, load_frame
+    from densing.models.registry import load_registry
+    from densing.models.size import Size
+
+    frame = frame or load_frame("densing-law-2025")
+    labels = {entry.published_label: entry for entry in load_registry(FOLDER / "none").models.values()}
+    hardware = load_hardware(DEFAULT_HARDWARE)
+    subjects = []
+    for row in published_densities().itertuples():
+        entry = labels.get(str(row.model))
+        params = float(row.params)  # type: ignore[arg-type]
+        bits = 4.0 if row.variant == "quantised" else 16.0
+        active = entry.size.active if entry and row.architecture == "moe" else None
+        size = Size(non_embedding=params, active=active, weight_bits=bits)
+        weighed = params
+        if bits < 16 or (active is not None and active < params):
+            weighed = weighing(hardware, params, bits).size(params, active, bits)
+        score = float(frame.score_at(float(row.density) * weighed))  # type: ignore[arg-type]
+        subjects.append(Subject(str(row.model), size, {AVERAGE: score}))
+    return subjects

@@ -1,0 +1,201 @@
+"""Sets of models with dates and densities, as trends and reports take them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from densing.core.artifacts import write_csv, write_json
+from densing.core.errors import InputError, unknown
+from densing.density.densities import Density, densities
+from densing.density.published import MAIN_PANEL, published_densities, published_subjects
+from densing.frame.frame import AVERAGE, ReferenceFrame, load_frame
+from densing.models.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from densing.trend.exponential import Trend
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DensitySet:
+    """Models, their release dates and densities.
+
+    Attributes
+    ----------
+    label, title : str
+        A short name for files, a longer one for people.
+    names : tuple of str
+    dates : array of datetime64[D], shape (M,)
+        NaT where unknown.
+    values : array, shape (M,)
+        ρ; NaN out of range.
+    draws : array or None, shape (R, M)
+        At the frame's optimum.
+    draws_across : array or None, shape (R, M)
+        Over all optima.
+    details : tuple of Density
+        Empty for densities that were printed, not computed.
+    frame : str
+    """
+
+    label: str
+    title: str
+    names: tuple[str, ...]
+    dates: NDArray[np.datetime64]
+    values: FloatArray
+    draws: FloatArray | None = field(default=None, repr=False)
+    draws_across: FloatArray | None = field(default=None, repr=False)
+    details: tuple[Density, ...] = field(default=(), repr=False)
+    frame: str = ""
+
+    def between(self, since: dt.date | None, until: dt.date | None) -> DensitySet:
+        """Models released on or after `since` and before `until`; those without a date only when neither is given."""
+        if since is None and until is None:
+            return self
+        keep = ~np.isnat(self.dates)
+        if since is not None:
+            keep &= self.dates >= np.datetime64(since, "D")
+        if until is not None:
+            keep &= self.dates < np.datetime64(until, "D")
+        return self.take(np.flatnonzero(keep))
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> DensitySet:
+        """Some of the models."""
+        rows = list(rows)
+        return replace(
+            self,
+            names=tuple(self.names[i] for i in rows),
+            dates=self.dates[rows],
+            values=self.values[rows],
+            draws=None if self.draws is None else self.draws[:, rows],
+            draws_across=None if self.draws_across is None else self.draws_across[:, rows],
+            details=tuple(self.details[i] for i in rows) if self.details else (),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per model, the densest first, those out of range last."""
+        import pandas as pd
+
+        rows = [detail.to_dict() for detail in self.details] or [
+            {"model": name, "density": value} for name, value in zip(self.names, self.values, strict=True)
+        ]
+        table = pd.DataFrame(rows)
+        table.insert(1, "release_date", ["" if np.isnat(day) else str(day) for day in self.dates])
+        return table.sort_values("density", ascending=False, na_position="last", kind="stable").reset_index(drop=True)
+
+
+def density_set(
+    frame: str | ReferenceFrame, models: str = "published", *, panel: str | None = None, **options: Any
+) -> DensitySet:
+    """Densities of a set of models in a frame.
+
+    Parameters
+    ----------
+    frame : str or ReferenceFrame
+    models : {"published", "registry"}
+        The article's main panel, its scores recovered from its densities; or every model of the registry
+        with all the scores that the frame's average needs.
+    panel : str, optional
+        Densities of one of the article's panels as printed, whatever the frame.
+    **options
+        Of `densing.density.densities.densities`.
+    """
+    if panel is not None:
+        table = published_densities(panel)
+        dates = table["release_date"].to_numpy(dtype="datetime64[D]")
+        return DensitySet(
+            f"published-{panel}",
+            f"published densities, panel {panel}",
+            tuple(table["model"]),
+            dates,
+            table["density"].to_numpy(),
+        )
+    reference = load_frame(frame) if isinstance(frame, str) else frame
+    if models == "published":
+        if not reference.spec.average or set(reference.benchmarks) != set(load_frame("densing-law-2025").benchmarks):
+            raise InputError(
+                f"the article's models have no scores on the benchmarks of frame {reference.name}; "
+                "use --models registry"
+            )
+        table = published_densities(MAIN_PANEL)
+        dates = table["release_date"].to_numpy(dtype="datetime64[D]")
+        return _computed(
+            f"{reference.name}-published", "the article's models", reference, published_subjects(), dates, options
+        )
+    if models == "registry":
+        return registry_set(reference, load_registry(), **options)
+    raise unknown("set of models", models, ["published", "registry"])
+
+
+def registry_set(reference: ReferenceFrame, registry: Registry, **options: Any) -> DensitySet:
+    """Every model of a registry with a size and the scores that the frame's average needs."""
+    names = registry.complete(reference.spec.average)
+    if not names:
+        raise InputError(
+            f"no model of the registry has scores on all of {', '.join(reference.spec.average) or 'an average'}"
+        )
+    dates = np.array([registry.models[name].release_date for name in names], dtype="datetime64[D]")
+    subjects = [registry.subject(name) for name in names]
+    return _computed(f"{reference.name}-registry", "models of the registry", reference, subjects, dates, options)
+
+
+def _computed(
+    label: str,
+    title: str,
+    reference: ReferenceFrame,
+    subjects: Sequence[Any],
+    dates: NDArray[np.datetime64],
+    options: Any,
+) -> DensitySet:
+    found = densities(reference, subjects, AVERAGE, **options)
+    return DensitySet(
+        label,
+        f"{title} in frame {reference.name}",
+        tuple(density.model for density in found),
+        dates,
+        np.array([density.value for density in found]),
+        np.stack([density.draws_within for density in found], 1),
+        np.stack([density.draws for density in found], 1),
+        tuple(found),
+        reference.name,
+    )
+
+
+def write_densities(path: Path, chosen: DensitySet) -> None:
+    """Write a set of densities as an artifact."""
+    write_csv(path, "densities", chosen.to_frame(), made_from=_sources(chosen))
+
+
+def write_trend(path: Path, trend: Trend, chosen: DensitySet) -> None:
+    """Write a trend as an artifact, with the densities it was fitted to."""
+    payload = trend.to_dict() | {
+        "title": chosen.title,
+        "frame": chosen.frame,
+        "members": trend.members_table().to_dict("records"),
+        "densities": [
+            {"model": name, "release_date": str(day), "density": value}
+            for name, day, value in zip(trend.models, trend.dates, trend.densities, strict=True)
+        ],
+    }
+    write_json(path, "trend", payload, made_from=_sources(chosen), seed=trend.seed)
+
+
+def _sources(chosen: DensitySet) -> dict[str, str]:
+    from densing.core.artifacts import sha256_of_data
+
+    data = [
+        list(chosen.names),
+        [str(day) for day in chosen.dates],
+        [float(v) if np.isfinite(v) else None for v in chosen.values],
+    ]
+    return {chosen.label: sha256_of_data(data)}

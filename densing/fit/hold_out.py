@@ -1,0 +1,153 @@
+"""Predicting what a fit has not seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from densing.fit.loss_law.fitting import fit_loss_law
+from densing.fit.loss_law.law import LossLawFit
+from densing.fit.score_curve.curve import ScoreCurveFit
+from densing.fit.score_curve.fitting import fit_score_curve
+from densing.fit.status import FitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def hold_out_largest(fit: LossLawFit, sizes: int = 1) -> pd.DataFrame:
+    """Losses of the largest sizes predicted from the others.
+
+    Parameters
+    ----------
+    fit : LossLawFit
+        Whose points and settings are used.
+    sizes : int
+        How many of the largest sizes to leave out.
+
+    Returns
+    -------
+    DataFrame
+        params, tokens, loss, predicted, error_pct; one row per point left out.
+
+    Raises
+    ------
+    FitError
+        If too little is left to fit.
+    """
+    unique = np.unique(fit.params)
+    if sizes >= len(unique):
+        raise FitError(f"cannot leave out {sizes} of {len(unique)} sizes")
+    return _predicted(fit, np.isin(fit.params, unique[-sizes:]))
+
+
+def hold_out_scores(fit: LossLawFit, score: ArrayLike, sizes: int = 1, *, anchor: bool = True) -> pd.DataFrame:
+    """Scores of the largest sizes, predicted through their predicted losses: the chain from rung to score.
+
+    Law and curve are both fitted to the other sizes alone.
+
+    Parameters
+    ----------
+    fit : LossLawFit
+        Whose points and settings are used.
+    score : array, shape (n,)
+        Percent, of the points as they were given to the fit; NaN where there is none.
+    sizes : int
+        How many of the largest sizes to leave out.
+    anchor : bool
+        Hold the curve to (0 nats, 100%).
+
+    Returns
+    -------
+    DataFrame
+        params, tokens, loss (predicted), score, predicted, error_points, error_pct; one row per point left out
+        that has a score.
+
+    Raises
+    ------
+    FitError
+        If too little is left to fit.
+    """
+    scores = np.asarray(score, float)
+    if len(scores) != len(fit.loss):
+        raise FitError(f"columns differ in length: loss has {len(fit.loss)}, score has {len(scores)}")
+    left_out, scores = hold_out_largest(fit, sizes), scores[fit.rows]
+    held, known = np.isin(fit.params, left_out["params"]), np.isfinite(scores)
+    curve = fit_score_curve(fit.loss[~held & known], scores[~held & known], anchor=anchor)
+    asked = left_out[known[held]]
+    table = predict_scores(curve, asked["predicted"], scores[held & known])
+    table.insert(0, "tokens", asked["tokens"].to_numpy())
+    table.insert(0, "params", asked["params"].to_numpy())
+    return table
+
+
+def leave_one_size_out(fit: LossLawFit) -> pd.DataFrame:
+    """Each size predicted from the others: params, points, mean and largest |error| in percent, optimum used."""
+    import pandas as pd
+
+    rows = []
+    for size in np.unique(fit.params):
+        held = fit.params == size
+        try:
+            table = _predicted(fit, held)
+        except FitError as error:
+            rows.append({"params": size, "points": int(held.sum()), "note": str(error)})
+            continue
+        errors = table["error_pct"].abs()
+        rows.append(
+            {
+                "params": size,
+                "points": int(held.sum()),
+                "mean_error_pct": errors.mean(),
+                "largest_error_pct": errors.max(),
+                "note": "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _predicted(fit: LossLawFit, held: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> pd.DataFrame:
+    import pandas as pd
+
+    rest = ~held
+    law = fit_loss_law(
+        fit.params[rest],
+        fit.tokens[rest],
+        fit.loss[rest],
+        form=fit.form,
+        objective=fit.objective,
+        delta=fit.delta,
+        weights=fit.weights[rest],
+    ).best
+    predicted = law.loss(fit.params[held], fit.tokens[held])
+    measured = fit.loss[held]
+    return pd.DataFrame(
+        {
+            "params": fit.params[held],
+            "tokens": fit.tokens[held],
+            "loss": measured,
+            "predicted": predicted,
+            "error_pct": 100 * (predicted / measured - 1),
+        }
+    )
+
+
+def predict_scores(fit: ScoreCurveFit, loss: ArrayLike, score: ArrayLike) -> pd.DataFrame:
+    """Scores of held-out checkpoints from their losses: loss, score, predicted, error_points, error_pct."""
+    import pandas as pd
+
+    losses, scores = np.asarray(loss, float), np.asarray(score, float)
+    predicted = fit.best.score(losses)
+    with np.errstate(divide="ignore"):
+        relative = 100 * (predicted / scores - 1)
+    return pd.DataFrame(
+        {
+            "loss": losses,
+            "score": scores,
+            "predicted": predicted,
+            "error_points": predicted - scores,
+            "error_pct": relative,
+        }
+    )

@@ -1,0 +1,70 @@
+"""Everything that makes a reference frame, but its points."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from densing.core.config import Config
+from densing.fit.bootstrap import Kind
+from densing.fit.loss_law.forms import Form
+from densing.fit.optimise.objectives import ObjectiveName
+
+
+class CurveOptions(Config):
+    """How one benchmark's score curve is fitted; see `densing.fit_score_curve`."""
+
+    anchor: bool = True
+    floor: float | None = Field(None, ge=0, lt=100)
+    ceiling: float | None = Field(None, gt=0, le=100)
+
+
+class ResamplingOptions(Config):
+    """What the bootstrap redraws."""
+
+    law: Kind = "clusters"
+    """Ladder points: budgets of one rung share a trunk, so whole rungs are redrawn."""
+    curve: Kind = "points"
+    """Checkpoints of the score curve, which are separate models."""
+    replicates: int = Field(1000, ge=100)
+    seed: int = 2025
+
+
+class FrameSpec(Config):
+    """Everything that makes a frame, but its points."""
+
+    name: str
+    title: str = ""
+    tokens: float = Field(gt=0)
+    """D₀, the token count the frame is read at."""
+    params: Literal["non_embedding", "total"] = "non_embedding"
+    """Which parameters the ladder's N counts, and so which a model's must."""
+    form: Form = "two-term"
+    objective: ObjectiveName = "least-squares"
+    optimum: Literal["best", "lowest-floor"] = "best"
+    """Which optimum of each loss law the frame reads: the smallest objective, or the smallest data floor
+    at D₀ (the article's choice wherever its points have two)."""
+    reason: str = ""
+    """Why that optimum."""
+    average: dict[str, float] = {}
+    """Weight of each benchmark in the average, for losses and scores alike; they add up to 1."""
+    form_average: bool = False
+    """Form the average by its weights even where the points hold one."""
+    items: dict[str, int] = {}
+    """Items behind each benchmark's score, for its binomial noise."""
+    curve: CurveOptions = CurveOptions()
+    curves: dict[str, CurveOptions] = {}
+    """Benchmarks whose curve is fitted in another way than `curve`."""
+    resampling: ResamplingOptions = ResamplingOptions()
+    scales: dict[str, float] = {}
+    """Named factors on effective sizes, none of them applied unless asked for."""
+    tokenizer: str = ""
+    """SHA-256 of the ladder's tokeniser: losses of models with the same one compare directly."""
+    credit: str = ""
+
+    @model_validator(mode="after")
+    def _weights_add_up(self) -> FrameSpec:
+        if self.average and abs(sum(self.average.values()) - 1) > 1e-9:
+            raise ValueError(f"the average's weights add up to {sum(self.average.values()):g}, not 1")
+        return self

@@ -1,0 +1,140 @@
+"""Reading a tokenised corpus: windows of memory-mapped tokens."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from densing.core.artifacts import read_json, sha256_of, sha256_of_data
+from densing.core.errors import InputError
+
+INDEX = "index.json"
+
+
+class Corpus:
+    """A folder written by `densing.ladder.corpus.build.prepare_corpus`.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    ArtifactError
+        If the index is missing or damaged.
+    InputError
+        If a shard is missing or has another size than when it was indexed.
+
+    Attributes
+    ----------
+    tokens : int
+        Training tokens.
+    separator : int
+        Token before every document.
+    held_out_bytes : int
+        UTF-8 bytes of the text that the held-out loss is measured on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._index: dict[str, Any] = read_json(folder / INDEX, "corpus").payload
+        self.dtype = np.dtype(self._index["dtype"])
+        self.tokens: int = self._index["tokens"]
+        self.separator: int = self._index["separator"]
+        self.held_out_bytes: int = self._index["held_out"]["bytes"]
+        self._shards = [self._map(shard) for shard in self._index["shards"]]
+
+    def _map(self, shard: dict[str, Any]) -> NDArray[Any]:
+        path = self.folder / shard["file"]
+        expected = shard["tokens"] * self.dtype.itemsize
+        size = path.stat().st_size if path.exists() else -1
+        if size != expected:
+            found = "is missing" if size < 0 else f"has {size:,} bytes"
+            raise _changed(path, f"{found}, the index says {expected:,}")
+        return np.memmap(path, self.dtype, "r")
+
+    def verify(self) -> None:
+        """Compare every shard with its hash.
+
+        Raises
+        ------
+        InputError
+            Names the shard that changed.
+        """
+        for shard in (*self._index["shards"], self._index["held_out"]):
+            tokens, ends = self.folder / shard["file"], (self.folder / shard["file"]).with_suffix(".ends.npy")
+            for path, recorded in ((tokens, shard["sha256"]), (ends, shard["ends_sha256"])):
+                if not path.exists() or sha256_of(path) != recorded:
+                    raise _changed(path, "is not what it was when it was indexed")
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the tokens, the split and the tokenizer."""
+        return sha256_of_data({key: value for key, value in self._index.items() if key != "settings"})
+
+    @property
+    def tokenizer_sha256(self) -> str:
+        """Hash of tokenizer.json."""
+        return str(self._index["tokenizer_sha256"])
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Folder of the tokenizer's files."""
+        return self.folder / "tokenizer"
+
+    @property
+    def documents(self) -> int:
+        """Training documents."""
+        return sum(shard["documents"] for shard in self._index["shards"])
+
+    def document(self, shard: int, number: int) -> NDArray[Any]:
+        """Tokens of one training document, its separator first."""
+        path = self.folder / self._index["shards"][shard]["file"]
+        ends = np.load(path.with_suffix(".ends.npy"), mmap_mode="r")
+        return self._shards[shard][ends[number - 1] if number else 0 : ends[number]]
+
+    def window_count(self, context: int) -> int:
+        """Training windows of `context` tokens and the one that follows them."""
+        return int(self._first_windows(context)[-1])
+
+    def windows(self, numbers: NDArray[np.int64], context: int) -> NDArray[np.int64]:
+        """Training windows, copied out of the map.
+
+        Parameters
+        ----------
+        numbers : array, shape (B,)
+        context : int
+
+        Returns
+        -------
+        array, shape (B, context + 1)
+            Inputs are all but the last column, targets all but the first.
+        """
+        first = self._first_windows(context)
+        shards = np.searchsorted(first, numbers, side="right") - 1
+        windows = np.empty((len(numbers), context + 1), np.int64)
+        for row, (shard, number) in enumerate(zip(shards, numbers, strict=True)):
+            begin = (number - first[shard]) * context
+            windows[row] = self._shards[shard][begin : begin + context + 1]
+        return windows
+
+    def _first_windows(self, context: int) -> NDArray[np.int64]:
+        """Number of each shard's first window, and the total."""
+        counts = [(len(shard) - 1) // context for shard in self._shards]
+        return np.cumsum([0, *counts])
+
+    def held_out_windows(self, context: int) -> NDArray[np.int64]:
+        """The held-out text in windows, shape (n, context + 1); separators fill up the last one."""
+        tokens = np.asarray(self._map(self._index["held_out"]), np.int64)
+        count = -(-(len(tokens) - 1) // context)
+        padded = np.full(count * context + 1, self.separator, np.int64)
+        padded[: len(tokens)] = tokens
+        return np.lib.stride_tricks.sliding_window_view(padded, context + 1)[::context]
+
+
+def _changed(path: Path, how: str) -> InputError:
+    return InputError(f"{path}: {how}; restore it, or delete {path.parent} and train again to make the corpus anew")

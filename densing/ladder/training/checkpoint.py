@@ -1,0 +1,181 @@
+"""What training leaves on disk: states to continue from, and finished checkpoints with their record.
+
+<ladder>/<rung>/state/trunk.pt     where the trunk is
+<ladder>/<rung>/state/branch.pt    where a branch is, while it is being trained
+<ladder>/<rung>/<tokens>/          a finished branch: a Hugging Face folder with checkpoint.json
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from densing.core.artifacts import atomic, read_json, write_json
+from densing.core.errors import DensingError, InputError
+from densing.ladder.config import LadderConfig, Shape
+from densing.ladder.schedule import DECAY_SHARE, WARMUP_TOKENS_PER_PARAMETER
+
+RECORD = "checkpoint.json"
+History = list[tuple[int, float]]
+"""(step, mean training loss since the entry before), nats per token."""
+
+
+def recipe(config: LadderConfig, shape: Shape, corpus_sha256: str, seed: int) -> dict[str, Any]:
+    """All that a model's weights depend on, budgets apart."""
+    return {f"shape.{key}": value for key, value in shape.model_dump().items()} | {
+        "context": config.context,
+        "vocabulary": config.tokenizer.vocabulary,
+        "learning_rate": config.learning_rate,
+        "warmup_tokens_per_parameter": WARMUP_TOKENS_PER_PARAMETER,
+        "decay_share": DECAY_SHARE,
+        "corpus": corpus_sha256,
+        "seed": seed,
+    }
+
+
+def refuse_other_recipe(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Stop before weights of another configuration are taken for this one's.
+
+    Raises
+    ------
+    InputError
+        Names the settings that differ.
+    """
+    if found == wanted:
+        return
+    changed = ", ".join(
+        f"{key} {found.get(key)!r} instead of {wanted.get(key)!r}"
+        for key in sorted({*found, *wanted})
+        if found.get(key) != wanted.get(key)
+    )
+    raise InputError(
+        f"{path}: from another configuration: {changed}. Train into another folder, or delete it to train again"
+    )
+
+
+@dataclass
+class State:
+    """Where training stands.
+
+    Attributes
+    ----------
+    recipe : dict
+    step : int
+        Steps taken.
+    branch_steps : int
+        Steps of the budget whose branch this is; 0 on the trunk.
+    trunk_history, branch_history : list of (int, float)
+    recent : list of float
+        Losses since the last entry of the history.
+    snapshot : dict
+        Weights and optimiser state; see `Trainer.snapshot`.
+    """
+
+    recipe: dict[str, Any]
+    step: int = 0
+    branch_steps: int = 0
+    trunk_history: History = field(default_factory=list)
+    branch_history: History = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+    snapshot: dict[str, Any] = field(default_factory=dict)
+
+
+def save_state(state: State, path: Path) -> None:
+    """Write a state in place of an earlier one, which stays if writing fails.
+
+    Raises
+    ------
+    DensingError
+        If the file cannot be written, as on a full disk.
+    """
+    import torch
+
+    try:
+        with atomic(path, "wb") as file:
+            torch.save(vars(state), file)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
+        raise DensingError(f"{path}: cannot be written, the state before it is kept: {cause}") from error
+
+
+def load_state(path: Path, wanted: Mapping[str, Any]) -> State | None:
+    """The state of a file, or None where there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or comes from another recipe.
+    """
+    import torch
+
+    if not path.exists():
+        return None
+    try:
+        state = State(**torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, TypeError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: not a readable state of training ({error}); delete it to train again") from error
+    refuse_other_recipe(path, state.recipe, wanted)
+    return state
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a finished checkpoint.
+
+    Attributes
+    ----------
+    name, rung : str
+    params, params_non_embedding, tokens : int
+    held_out_loss : float
+        Nats per token.
+    held_out_bits_per_byte : float
+    weights_sha256 : str
+        Of model.safetensors.
+    recipe : dict
+    trunk_history, branch_history : list of (int, float)
+    """
+
+    name: str
+    rung: str
+    params: int
+    params_non_embedding: int
+    tokens: int
+    held_out_loss: float
+    held_out_bits_per_byte: float
+    weights_sha256: str
+    recipe: dict[str, Any]
+    trunk_history: History
+    branch_history: History
+
+    def write(self, folder: Path) -> None:
+        """Write it into a checkpoint's folder."""
+        write_json(folder / RECORD, "checkpoint", asdict(self))
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a checkpoint's folder, or None where there is none.
+
+    Raises
+    ------
+    ArtifactError
+        If it is damaged.
+    """
+    if not (folder / RECORD).exists():
+        return None
+    return Record(**read_json(folder / RECORD, "checkpoint").payload)
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a folder beside its place and rename it when it is complete; nothing is left of a failure."""
+    beside = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        fill(beside)
+        beside.rename(folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise

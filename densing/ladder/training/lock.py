@@ -1,0 +1,38 @@
+"""One process at a time on a ladder's folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from densing.core.errors import DensingError
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the folder for the length of the block; a process that dies lets go.
+
+    Raises
+    ------
+    DensingError
+        If another process holds it; names the process and the lock.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = folder / ".lock", folder / ".lock-holder"
+    try:
+        with FileLock(lock, timeout=0):
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            try:
+                yield
+            finally:
+                holder.unlink(missing_ok=True)
+    except Timeout as error:
+        who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        raise DensingError(
+            f"{folder}: {who} is training here (lock: {lock}); wait, or choose another folder"
+        ) from error

@@ -1,0 +1,189 @@
+"""Training a ladder, and other models of its recipe: what is missing is trained, what is half done goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from densing.core.errors import InputError
+from densing.ladder.config import RESERVED, LadderConfig, Shape
+from densing.ladder.corpus.build import check_repetition, prepare_corpus
+from densing.ladder.corpus.shards import Corpus
+from densing.ladder.manifest import Checkpoint, Ladder
+from densing.ladder.shapes import params_non_embedding
+from densing.ladder.training.checkpoint import Record
+from densing.ladder.training.distributed import Workers, workers
+from densing.ladder.training.lock import hold
+from densing.ladder.training.rung import SAVE_SECONDS, Rung, train_rung
+from densing.ladder.training.side_by_side import processes_for, train_side_by_side
+
+
+@dataclass(frozen=True)
+class ExtraModel:
+    """One more model of a ladder's recipe, on the ladder's corpus, that is no part of the ladder.
+
+    Attributes
+    ----------
+    shape : Shape
+        Its name, which no rung has, is its folder's.
+    budgets : tuple of float
+        In tokens, increasing; one trunk, a decayed branch at each.
+    seed : int
+        Of weights and order of text; another than the ladder's.
+    """
+
+    shape: Shape
+    budgets: tuple[float, ...]
+    seed: int
+
+    def rung(self, config: LadderConfig, folder: Path, corpus: Corpus) -> Rung:
+        """What is trained.
+
+        Raises
+        ------
+        InputError
+            If the ladder uses its name.
+        """
+        if self.shape.name in (*RESERVED, *(shape.name for shape in config.sizes)):
+            raise InputError(f"{self.shape.name!r} is taken in {folder}; give the model another name")
+        return Rung(config, self.shape, self.budgets, folder, corpus.sha256, self.seed)
+
+
+def train_ladder(
+    config: LadderConfig,
+    folder: Path,
+    *,
+    extra: Sequence[ExtraModel] = (),
+    processes: int | None = 1,
+    save_seconds: float = SAVE_SECONDS,
+) -> Ladder:
+    """Train every rung to every budget.
+
+    Parameters
+    ----------
+    config : LadderConfig
+    folder : Path
+        Of the ladder: corpus, rungs and manifest.
+    extra : sequence of ExtraModel
+        Trained beside the rungs; the manifest does not list them.
+    processes : int, optional
+        Rungs that train at a time, each in a process of its own; None for one per core where the models are
+        small enough to leave the other cores idle, and on a CPU.
+    save_seconds : float
+        Time between two states on disk.
+
+    Returns
+    -------
+    Ladder
+        As its manifest says.
+
+    Raises
+    ------
+    InputError
+        If the folder holds another ladder's work, or the corpus is unreadable, altered or too small.
+    DensingError
+        If another process works in the folder, the loss is no longer finite, or the disk is full.
+    StoppedError
+        After SIGTERM or SIGINT; the same call continues.
+    """
+    with _prepared(config, folder) as (corpus, team):
+        longest = max(params_non_embedding(shape) for shape in config.sizes) * config.budgets[-1]
+        check_repetition(config, corpus, max([longest, *(model.budgets[-1] for model in extra)]))
+        rungs = []
+        for shape in config.sizes:
+            tokens = [budget * params_non_embedding(shape) for budget in config.budgets]
+            rungs.append(Rung(config, shape, tokens, folder, corpus.sha256, config.seed))
+        everything = [*rungs, *(model.rung(config, folder, corpus) for model in extra)]
+        at_a_time = processes_for(everything, team) if processes is None else processes
+        if at_a_time > 1:
+            train_side_by_side(everything, team, save_seconds, at_a_time)
+        else:
+            for rung in everything:
+                train_rung(rung, corpus, team, save_seconds)
+        ladder = _ladder(config, corpus, rungs)
+        if team.main:
+            ladder.write(folder, seed=config.seed)
+        return ladder
+
+
+def train_model(
+    config: LadderConfig,
+    shape: Shape,
+    budgets_in_tokens: Sequence[float],
+    folder: Path,
+    seed: int,
+    *,
+    save_seconds: float = SAVE_SECONDS,
+) -> tuple[Checkpoint, ...]:
+    """Train a `ExtraModel` on its own, or read what was trained beside the ladder.
+
+    Returns
+    -------
+    tuple of Checkpoint
+        One per budget.
+
+    Raises
+    ------
+    InputError, DensingError, StoppedError
+        As `train_ladder`.
+    """
+    model = ExtraModel(shape, tuple(budgets_in_tokens), seed)
+    with _prepared(config, folder) as (corpus, team):
+        check_repetition(config, corpus, model.budgets[-1])
+        rung = model.rung(config, folder, corpus)
+        train_rung(rung, corpus, team, save_seconds)
+        return tuple(_checkpoint(rung, record) for record in _finished(rung))
+
+
+@contextmanager
+def _prepared(config: LadderConfig, folder: Path) -> Iterator[tuple[Corpus, Workers]]:
+    """The corpus, ready in every process, with the folder locked."""
+    with workers() as team, hold(folder) if team.main else nullcontext():
+        if team.main:
+            prepare_corpus(config, folder / "corpus")
+        team.wait()
+        yield Corpus(folder / "corpus"), team
+
+
+def _finished(rung: Rung) -> list[Record]:
+    return [record for branch in rung.schedule.branches if (record := rung.record(branch))]
+
+
+def _checkpoint(rung: Rung, record: Record) -> Checkpoint:
+    return Checkpoint(
+        name=record.name,
+        rung=record.rung,
+        params=record.params,
+        params_non_embedding=record.params_non_embedding,
+        tokens=record.tokens,
+        path=(rung.folder / str(record.tokens)).resolve(),
+        held_out_loss=record.held_out_loss,
+        held_out_bits_per_byte=record.held_out_bits_per_byte,
+    )
+
+
+def _ladder(config: LadderConfig, corpus: Corpus, rungs: Sequence[Rung]) -> Ladder:
+    records = {rung.shape.name: _finished(rung) for rung in rungs}
+    training: dict[str, Any] = {
+        "corpus_sha256": corpus.sha256,
+        "corpus_tokens": corpus.tokens,
+        "tokenizer_sha256": corpus.tokenizer_sha256,
+        "rungs": {
+            rung.shape.name: {
+                "recipe": rung.recipe,
+                "warmup_steps": rung.schedule.warmup,
+                "history": records[rung.shape.name][-1].trunk_history,
+            }
+            for rung in rungs
+        },
+        "branches": {
+            record.name: {"history": record.branch_history, "weights_sha256": record.weights_sha256}
+            for found in records.values()
+            for record in found
+        },
+    }
+    checkpoints = [_checkpoint(rung, record) for rung in rungs for record in records[rung.shape.name]]
+    return Ladder(config.name, config.budgets, tuple(checkpoints), training)

@@ -1,0 +1,174 @@
+"""Scoring with transformers models on CPU, CUDA or MPS; `densing-torch` for lm-eval.
+
+Loading is lm-eval's own `HFLM`. What is added: shared starts and contexts are computed once (see `batching`),
+logits are computed for answer tokens alone, and greedy continuations reuse shared prompts the same way.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
+from transformers.utils import logging
+
+from densing.core.progress import console
+from densing.measure.boundary import Boundary, Encoded
+from densing.measure.engines.base import Engine
+from densing.measure.engines.batching import Limits, plan_batches
+from densing.measure.engines.torch_forward import TreeModel
+from densing.measure.engines.torch_greedy import Prompts, Stop, continue_greedily, plan_prompts
+
+LOGITS_BYTES = 512 << 20
+"""Budget for the logits of a batch; one item longer than that is still computed, alone."""
+ROW_TOKENS = 512
+
+
+class TorchEngine(Engine, HFLM):  # type: ignore[misc]
+    """lm-eval's transformers model with shared computation.
+
+    Parameters
+    ----------
+    pretrained : str or transformers.PreTrainedModel
+    batch_tokens : int, optional
+        Tokens computed at once; 2,048 on a CPU, 16,384 elsewhere.
+    device : str, optional
+        "cuda", "cuda:1", "mps" or "cpu"; the fastest there is, if not given.
+    allow_truncated : bool
+        See `Engine`.
+    add_bos_token : bool, optional
+        Overrides what the tokeniser does (see `boundary`).
+    **options
+        Of lm-eval's `hf` model: dtype, revision, trust_remote_code, peft, parallelize, ...
+    """
+
+    def __init__(
+        self,
+        pretrained: Any,
+        *,
+        batch_tokens: int | None = None,
+        device: str | None = None,
+        allow_truncated: bool = False,
+        add_bos_token: bool | None = None,
+        **options: Any,
+    ) -> None:
+        logging.disable_progress_bar()  # of transformers, one per shard of weights
+        options.pop("batch_size", None)  # lm-eval always gives one; batches follow a budget of tokens instead
+        super().__init__(pretrained, device=device or best_device(), add_bos_token=add_bos_token, **options)
+        self.boundary = Boundary(self.tokenizer, add_bos_token)
+        self.allow_truncated = allow_truncated
+        self.truncated = set()
+        self.tree_model = TreeModel(self.model)
+        if not self.tree_model.shares:
+            console.print(f"{type(self.model).__name__} cannot share contexts; every request is computed alone")
+        tokens = int(batch_tokens or (2048 if self.device.type == "cpu" else 16384))
+        self.limits = Limits(tokens, max(1, LOGITS_BYTES // (4 * self.tree_model.vocabulary)), ROW_TOKENS)
+
+    @property
+    def longest_request(self) -> int:
+        """Context and answer; the last answer token is predicted, never read."""
+        return self.max_length + 1
+
+    def _answer_stream(self, requests: Sequence[Encoded], known: set[int]) -> Iterator[dict[int, tuple[float, bool]]]:
+        longest = max((len(request.context) + len(request.answer) for request in requests), default=0)
+        for batch in plan_batches(requests, self.limits, share=self.tree_model.can_share(longest)):
+            if not known.issuperset(batch.requests):
+                yield self.tree_model.score(batch, requests)
+        self.tree_model.forget()
+
+    def _text_stream(
+        self, prompts: Sequence[tuple[int, ...]], settings: Sequence[dict[str, Any]], known: set[int]
+    ) -> Iterator[dict[int, str]]:
+        alike: dict[str, list[int]] = {}
+        for index, setting in enumerate(settings):
+            alike.setdefault(repr(setting), []).append(index)
+        for indices in alike.values():
+            rule = self._generation_rule(settings[indices[0]])
+            longest = max(len(prompts[index]) for index in indices) + rule.stop.most_tokens
+            share = rule.is_greedy and self.tree_model.can_share(longest)
+            for batch in plan_prompts([prompts[index] for index in indices], rule.stop, self.limits, share=share):
+                members = [indices[index] for index in batch.indices]
+                if not known.issuperset(members):
+                    yield dict(zip(members, self._continue(batch, rule, share), strict=True))
+        self.tree_model.forget()
+
+    def _continue(self, batch: Prompts, rule: GenerationRule, share: bool) -> list[str]:
+        if share:
+            written = continue_greedily(self.tree_model, self.tokenizer, batch)
+        else:
+            written = self._continue_as_transformers(batch, rule)
+        texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+        return [postprocess_generated_text(text, list(rule.stop.texts), None) for text in texts]
+
+    def _continue_as_transformers(self, batch: Prompts, rule: GenerationRule) -> list[list[int]]:
+        """Sampling, beams and other settings: transformers' own `generate`, as lm-eval calls it."""
+        longest = max(map(len, batch.rests))
+        pad = self.tokenizer.pad_token_id
+        padded = [[*[pad] * (longest - len(rest)), *rest] for rest in batch.rests]
+        real = [[*[0] * (longest - len(rest)), *[1] * len(rest)] for rest in batch.rests]
+        output = self._model_generate(
+            context=torch.tensor(padded, device=self.device),
+            attention_mask=torch.tensor(real, device=self.device),
+            stop=list(batch.stop.texts),
+            max_length=longest + batch.stop.most_tokens,
+            **rule.options,
+        )
+        return [row.tolist() for row in output[:, longest:]]
+
+    def _generation_rule(self, settings: dict[str, Any]) -> GenerationRule:
+        options = dict(normalize_gen_kwargs(settings, self.max_gen_toks))
+        eos = self.tok_decode(self.eot_token_id, skip_special_tokens=False)
+        texts = handle_stop_sequences(options.pop("until", None), eos=eos)
+        ids = self.model.generation_config.eos_token_id
+        tokens = {self.eot_token_id, *(ids if isinstance(ids, list) else [ids])} - {None}
+        stop = Stop(int(options.pop("max_gen_toks")), tuple(filter(None, texts)), frozenset(tokens))
+        return GenerationRule(stop, options)
+
+    def _tokens_to_generate(self, settings: dict[str, Any]) -> int:
+        return self._generation_rule(settings).stop.most_tokens
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Engine, versions, precision, device and tokenisation."""
+        return {
+            "engine": "torch",
+            "versions": {name: version(name) for name in ("torch", "transformers")},
+            "dtype": str(self.tree_model.dtype).removeprefix("torch."),
+            "device": self.device.type,
+            "attention": self.model.config._attn_implementation,
+            "shares_contexts": self.tree_model.shares,
+            "batch_tokens": self.limits.batch_tokens,
+            "max_length": self.max_length,
+            **self.boundary.rules,
+        }
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        del self._model, self.tree_model
+        if self.device.type != "cpu":
+            gc.collect()
+            torch.get_device_module(self.device).empty_cache()
+
+
+def best_device() -> str:
+    """The fastest kind of device that this machine has."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@dataclass(frozen=True)
+class GenerationRule:
+    """lm-eval's generation settings: when to stop, and what else transformers is told."""
+
+    stop: Stop
+    options: dict[str, Any]
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether each token is simply the likeliest."""
+        return self.options.keys() <= {"do_sample", "temperature"} and not self.options.get("do_sample")

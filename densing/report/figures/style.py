@@ -1,0 +1,152 @@
+"""The look of the figures: journal widths, colours that survive grey and colour-blindness, stable bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from densing.core.artifacts import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+SINGLE, DOUBLE = 3.5, 7.2
+"""Widths of one and of two columns, inches."""
+FORMATS = ("png", "svg", "pdf")
+INK, QUIET, FAINT = "#222222", "#5f5f5f", "#8a8a8a"
+"""Of text and lines, of text beside them, of what stays behind."""
+PALETTE = ("#0067a6", "#bf4b00", "#00785a", "#a13f86", "#8a6100", "#5d4ba0")
+"""The page's colours: Okabe and Ito's hues, dark enough for thin marks on white."""
+MARKERS = ("s", "^", "D", "P", "*", "v")
+"""One per colour, for readers in grey; the circle is left to what has no colour."""
+
+_SETTINGS: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "font.family": "DejaVu Sans",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 300,
+    # The same figure is the same file: no random identifiers, letters stay letters.
+    "svg.hashsalt": "densing",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Matplotlib in the look of the reports, without a window."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_SETTINGS):
+        yield
+
+
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
+    """A figure and its axes, outside of pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the path's ending; the same figure gives the same bytes."""
+    kind = path.suffix.lstrip(".")
+    metadata: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": "densing"},
+        "pdf": {"CreationDate": None, "ModDate": None, "Creator": "densing", "Producer": None},
+        "png": {"Software": "densing"},
+    }
+    with style(), atomic(path, "wb") as file:
+        figure.savefig(file, format=kind, metadata=metadata.get(kind))
+
+
+def save_all(figure: Figure, stem: Path) -> list[Path]:
+    """Write a figure as PNG, SVG and PDF, laid out once for all three."""
+    with style():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in FORMATS]
+    for path in paths:
+        save(figure, path)
+    return paths
+
+
+def label_points(
+    ax: Axes,
+    x: Sequence[Any],
+    y: Sequence[float],
+    names: Sequence[str],
+    *,
+    avoid: Sequence[tuple[Any, float]] = (),
+    strong: str | None = None,
+) -> list[Text]:
+    """Names beside points, moved apart until none covers another, a point or a line; needs the axes' final limits.
+
+    Parameters
+    ----------
+    avoid : sequence of (x, y)
+        Other points, and points along lines.
+    strong : str, optional
+        The name to point out.
+    """
+    from adjustText import adjust_text
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=1.6, foreground="white", alpha=0.85)]
+    texts = [
+        ax.text(a, b, shortened(name), fontsize=6.5, path_effects=halo, zorder=7)
+        for a, b, name in zip(x, y, names, strict=True)
+    ]
+    for text, name in zip(texts, names, strict=True):
+        if name == strong:
+            text.set(color=PALETTE[1], fontsize=7.5, fontweight="bold")
+    if texts:
+        adjust_text(
+            texts,
+            [ax.convert_xunits(a) for a, _ in avoid] or None,
+            [b for _, b in avoid] or None,
+            ax=ax,
+            # Steps, not seconds: the result must not depend on the machine's speed.
+            time_lim=None,
+            iter_lim=400,
+            expand=(1.15, 1.4),
+            force_text=(0.1, 0.3),
+            force_static=(0.1, 0.2),
+            force_explode=(0.1, 0.5),
+            force_pull=(0.01, 0.01),
+            min_arrow_len=3,
+            arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5},
+        )
+    return texts
+
+
+def shortened(name: str, length: int = 28) -> str:
+    """A foreign name that fits on a figure; dollar signs do not start a formula."""
+    plain = " ".join(name.split()).replace("$", r"\$")
+    return plain if len(plain) <= length else plain[: length - 1] + "…"

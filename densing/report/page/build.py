@@ -1,0 +1,100 @@
+"""The page: one HTML file that needs no network and runs nothing but its own script.
+
+Charts are drawn with D3 rather than with Plotly: plotly.js alone is 4.8 MB and takes most of a second to
+parse, D3 is 0.3 MB, and what it draws are elements of the page, which take the keyboard's focus, follow the
+theme's CSS and are read out by screen readers.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from densing import __version__
+from densing.core.artifacts import atomic
+from densing.report.data import ReportData
+from densing.report.page.data import CREDIT, page_data
+from densing.report.tables import corollaries_table
+
+SCRIPTS = ("model.js", "chart.js", "headline.js", "table.js", "page.js")
+"""Concatenated in this order into one module, whose names stay out of the window."""
+
+
+def write_page(path: Path, data: ReportData) -> None:
+    """Write the page; the same data give the same bytes.
+
+    Parameters
+    ----------
+    path : Path
+        Of the HTML file.
+    data : ReportData
+        With `artifacts` where they were written, so that the page names the files its numbers stand in.
+    """
+    with atomic(path) as file:
+        file.write(page(data))
+
+
+def page(data: ReportData) -> str:
+    """The page's HTML.
+
+    Names, sources and notes are foreign text: they reach the page as JSON in a data block, from which the
+    script makes text nodes and attributes, or through Jinja's escaping. The page's own policy lets a browser
+    run the two scripts and the style sheet of these hashes, and load nothing.
+    """
+    style, library, script = _text("page.css"), _vendored("d3.min.js"), "\n".join(map(_text, SCRIPTS))
+    policy = {
+        "default-src": "'none'",
+        "script-src": f"{_hash(library)} {_hash(script)}",
+        "style-src": _hash(style),
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+            style=style,
+            library=library,
+            script=script,
+            data=_data_block(page_data(data)),
+            corollaries=corollaries_table(data),
+            artifacts=sorted(str(path) for path in data.artifacts.values()),
+            credit=CREDIT,
+            version=__version__,
+            library_version=library.partition("\n")[0].split()[2],
+            library_licence=_vendored("d3.LICENSE"),
+        )
+    )
+
+
+def _data_block(data: dict[str, Any]) -> str:
+    """JSON that cannot end its script element: no `<` is left in it."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
+
+
+def _hash(code: str) -> str:
+    digest = hashlib.sha256(code.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(loader=PackageLoader("densing.report"), autoescape=True, undefined=StrictUndefined)
+
+
+def _text(name: str) -> str:
+    return files("densing.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _vendored(name: str) -> str:
+    return files("densing.report").joinpath("vendor", name).read_text(encoding="utf-8")

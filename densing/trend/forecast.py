@@ -1,0 +1,143 @@
+"""What the trend says of dates past its data, and how far past they are."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+
+from densing.core.errors import InputError
+from densing.core.units import short_count
+from densing.fit.profile import Interval
+from densing.trend.exponential import Trend
+from densing.trend.frontier import date_of, days_since
+
+_HORIZON_YEARS = 20
+_HORIZON_DAYS = _HORIZON_YEARS * 365
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A quantity on the trend at a date, with the interval for a model of that date.
+
+    Attributes
+    ----------
+    date : date
+    value : float
+        ρ_max, or a size in parameters.
+    interval : Interval
+    doublings_past_data : float
+        How many doubling times the date lies past the last model; zero inside the data.
+    """
+
+    date: dt.date
+    value: float
+    interval: Interval
+    doublings_past_data: float
+
+    @property
+    def warning(self) -> str:
+        """How far this is extrapolated; empty inside the data."""
+        if self.doublings_past_data <= 0:
+            return ""
+        return f"extrapolated {self.doublings_past_data:.1f} doubling times past the data"
+
+    def __str__(self) -> str:
+        warning = f"; {self.warning}" if self.warning else ""
+        return f"{self.date}: {self.value:.4g} ({self.interval.level:.0%} {self.interval}){warning}"
+
+
+@dataclass(frozen=True)
+class DateForecast:
+    """The date on which a size suffices.
+
+    Attributes
+    ----------
+    date : date or None
+        None when it lies more than 20 years from the trend's origin.
+    earliest, latest : date or None
+        95% interval; None where it is open.
+    doublings_past_data : float
+    """
+
+    date: dt.date | None
+    earliest: dt.date | None
+    latest: dt.date | None
+    doublings_past_data: float
+
+    def __str__(self) -> str:
+        if self.date is None:
+            return f"more than {_HORIZON_YEARS} years {'away' if self.doublings_past_data else 'before the data'}"
+        past = (
+            f"; extrapolated {self.doublings_past_data:.1f} doubling times past the data"
+            if self.doublings_past_data > 0
+            else ""
+        )
+        return f"{self.date} (95% {self.earliest or 'before the data'} to {self.latest or 'open'}){past}"
+
+
+def forecast_density(trend: Trend, date: dt.date) -> Forecast:
+    """ρ_max at a date."""
+    low, high = trend.band([date], new_model=True)
+    level = trend.interval.level
+    interval = Interval(float(low[0]), float(high[0]), level, open_low=low[0] == 0, open_high=bool(np.isinf(high[0])))
+    return Forecast(date, trend.density(date), interval, _doublings_past(trend, date))
+
+
+def forecast_size(trend: Trend, effective_size: float, date: dt.date) -> Forecast:
+    """Parameters that the densest model of a date needs for an effective size: N̂ / ρ_max.
+
+    Parameters
+    ----------
+    effective_size : float
+        N̂ of the scores wanted, from `ReferenceFrame.invert`.
+    """
+    density = forecast_density(trend, date)
+    interval = Interval(
+        effective_size / density.interval.high,
+        effective_size / density.interval.low if density.interval.low else np.inf,
+        trend.interval.level,
+    )
+    return Forecast(date, effective_size / density.value, interval, density.doublings_past_data)
+
+
+def forecast_date(trend: Trend, effective_size: float, params: float) -> DateForecast:
+    """The date when a model of `params` parameters has the effective size wanted.
+
+    Raises
+    ------
+    InputError
+        If the trend falls: then no date comes.
+    """
+    if trend.slope_per_day <= 0:
+        raise InputError(f"density halves every {-trend.doubling_time_days:.0f} days on this trend; no date comes")
+    needed = np.log(effective_size / params)
+    day = float((needed - trend.intercept) / trend.slope_per_day)
+    if not -_HORIZON_DAYS < day < _HORIZON_DAYS:
+        past = (day - days_since([trend.last_date])[0]) / trend.doubling_time_days
+        return DateForecast(None, None, None, max(0.0, float(past)))
+    # Both edges of the band rise with the date near the crossing; the first crossing from below counts.
+    calendar = [date_of(d) for d in range(-_HORIZON_DAYS, _HORIZON_DAYS, 5)]
+    low, high = trend.band(calendar, new_model=True)
+    ratio = effective_size / params
+    inside = (low <= ratio) & (high >= ratio)
+    reached = np.flatnonzero(inside)
+    if not len(reached):  # a line without scatter: its band is narrower than the calendar's step
+        return DateForecast(date_of(day), date_of(day), date_of(day), _doublings_past(trend, date_of(day)))
+    earliest = calendar[reached[0]] if reached[0] > 0 else None
+    latest = calendar[reached[-1]] if reached[-1] < len(calendar) - 1 else None
+    return DateForecast(date_of(day), earliest, latest, _doublings_past(trend, date_of(day)))
+
+
+def _doublings_past(trend: Trend, date: dt.date) -> float:
+    days = days_since([date])[0] - days_since([trend.last_date])[0]
+    return max(0.0, float(days / abs(trend.doubling_time_days)))
+
+
+def describe_size(forecast: Forecast) -> str:
+    """A size forecast in words."""
+    high = short_count(forecast.interval.high) if np.isfinite(forecast.interval.high) else "∞"
+    warning = f"; {forecast.warning}" if forecast.warning else ""
+    interval = f"{forecast.interval.level:.0%} {short_count(forecast.interval.low)} to {high}"
+    return f"{forecast.date}: {short_count(forecast.value)} parameters ({interval}){warning}"

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from densing.core.config import load, read_yaml
+from densing.core.errors import InputError
+from densing.core.units import parse_count, short_count
+from densing.density.weighing import Hardware, load_hardware
+from densing.frame.spec import FrameSpec
+
+
+def test_a_wrong_key_is_named_with_the_right_one(tmp_path):
+    path = tmp_path / "frame.yaml"
+    path.write_text("name: x\ntokens: 1.0e12\nresampling: {replicate: 5}\n")
+    with pytest.raises(
+        InputError, match=r"frame.yaml: resampling.replicate: unknown key 'replicate'; did you mean 'replicates'"
+    ):
+        load(path, FrameSpec)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: x\n", "tokens: Field required"),
+        ("name: x\ntokens: -1\n", "greater than 0"),
+        ("name: x\ntokens: 1\naverage: {mmlu: 0.5}\n", "add up to 0.5, not 1"),
+        ("- a\n- b\n", "expected a mapping"),
+        ("name: [x\n", "not readable as YAML"),
+    ],
+)
+def test_bad_files_are_explained(tmp_path, text, message):
+    path = tmp_path / "frame.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load(path, FrameSpec)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none.yaml: no such file"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+def test_hardware_from_a_file_and_by_name(tmp_path):
+    path = tmp_path / "gpu.yaml"
+    path.write_text("bandwidth: 2.0e+12\nflops: 1.0e+14\n")
+    assert load_hardware(path) == Hardware(bandwidth=2e12, flops=1e14)
+    with pytest.raises(InputError, match="unknown hardware 'rtx-4091'; did you mean 'rtx-4090'"):
+        load_hardware("rtx-4091")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("8B", 8e9), ("8e9", 8e9), ("8.03b", 8.03e9), ("350M", 3.5e8), ("1.3T", 1.3e12), ("1,500", 1500), ("512", 512)],
+)
+def test_sizes_as_people_write_them(text, value):
+    assert parse_count(text) == pytest.approx(value)
+
+
+@given(st.floats(1, 9.99e14))
+def test_counts_survive_their_short_form(value):
+    assert parse_count(short_count(value)) == pytest.approx(value, rel=6e-3)
+    assert parse_count(repr(value)) == value
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_positive_count_or_refused(text):
+    try:
+        value = parse_count(text)
+    except InputError:
+        return
+    assert 0 < value < float("inf")
+
+
+@pytest.mark.parametrize("text", ["eight", "8Q", "", "-3B", "0", "1e400", "8 B B"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(InputError, match="a size for --params"):
+        parse_count(text, "a size for --params")
+
+
+@given(st.floats(1, 1e15))
+def test_short_counts_read_back(value):
+    assert parse_count(short_count(value)) == pytest.approx(value, rel=6e-3)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import yaml
+
+from densing import Size, Subject, densities, load_frame
+from densing.density.card import model_card
+
+
+def test_the_block_is_yaml_that_names_frame_value_and_interval():
+    frame = load_frame("densing-law-2025")
+    subject = Subject('evil: "name"\n- x', Size(non_embedding=7e9), {"average": 45.0})
+    density = densities(frame, [subject])[0]
+    text = model_card(density)
+    _, block, sentence = text.split("---\n")
+    entry = yaml.safe_load(block)["model-index"][0]
+    assert entry["name"] == subject.name
+    metric = entry["results"][0]["metrics"][0]
+    assert metric["value"] == float(f"{density.value:.4g}")
+    assert metric["args"]["interval_95_at_the_frames_optimum"][0] == float(f"{density.interval_within.low:.4g}")
+    assert density.text in sentence
+
+
+def test_out_of_range_is_said():
+    frame = load_frame("densing-law-2025")
+    density = densities(frame, [Subject("m", Size(non_embedding=1e9), {"average": 5.0})])[0]
+    text = model_card(density)
+    assert "at or under chance" in text
+    assert "**< " in text

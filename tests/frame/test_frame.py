@@ -1,0 +1,190 @@
+"""Frames invert scores, give statuses at every edge, and survive being written."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from densing import FrameSpec, LossLaw, ScoreCurve, build_frame, load_frame
+from densing.core.artifacts import ArtifactError
+from densing.core.errors import InputError
+from densing.frame.frame import AVERAGE, Range
+from densing.frame.spec import CurveOptions, ResamplingOptions
+from densing.frame.store import read_frame, write_frame
+
+LAW = LossLaw(10.0, 0.22, 60.0, 0.3)
+CURVE = ScoreCurve(75.0, -22.0, 0.25, 25.0)
+SPEC = FrameSpec(name="made", tokens=1e12, resampling=ResamplingOptions(replicates=200), items={"task": 1000})
+
+
+def points(seed=0, sigma=0.005, score_error=0.7, benchmarks=("task",)):
+    rng = np.random.default_rng(seed)
+    sizes = np.repeat([5e6, 3e7, 1e8, 3e8, 8e8], 6)
+    tokens = sizes * np.tile([10, 15, 20, 30, 40, 60], 5)
+    losses, scores = [], []
+    for shift, name in enumerate(benchmarks):
+        loss = LAW.loss(sizes, tokens) * (1 + 0.1 * shift) * np.exp(sigma * rng.standard_normal(30))
+        losses.append(pd.DataFrame({"benchmark": name, "params": sizes, "tokens": tokens, "conditional_loss": loss}))
+        at = np.linspace(0.12, 0.5, 12)
+        score = np.clip(CURVE.score(at) + score_error * rng.standard_normal(12), 0, 100)
+        scores.append(
+            pd.DataFrame({"benchmark": name, "checkpoint": range(12), "conditional_loss": at, "score": score})
+        )
+    return pd.concat(losses), pd.concat(scores)
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return build_frame(SPEC, *points())
+
+
+def test_a_frame_recovers_the_family_it_was_made_of():
+    free = SPEC.model_copy(update={"curve": CurveOptions(anchor=False)})
+    exact = build_frame(free, *points(sigma=0, score_error=0))
+    for size in (1e9, 1e10, 7e10):
+        score = CURVE.score(LAW.loss(size, 1e12))
+        assert exact.invert(float(score), "task").effective_size == pytest.approx(size, rel=5e-3)
+
+
+def test_the_interval_of_a_noisy_frame_holds_the_truth(frame):
+    score = float(CURVE.score(LAW.loss(1e10, 1e12)))
+    interval = frame.density(params=1e10, score=score, benchmark="task").interval
+    assert interval.low < 1 < interval.high
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(8.0, 11.5))
+def test_inversion_undoes_the_frame(exponent):
+    frame = load_frame("densing-law-2025")
+    size = 10.0**exponent
+    inverted = frame.invert(float(frame.score_at(size)))
+    assert inverted.status is Range.IN_RANGE
+    assert inverted.effective_size == pytest.approx(size, rel=1e-6)
+
+
+def test_the_slope_of_the_size_is_the_derivative():
+    frame = load_frame("densing-law-2025")
+    for score in (20.0, 45.0, 66.0):
+        step = 1e-4
+        sizes = [frame.invert(score + s).effective_size for s in (-step, step)]
+        numeric = (np.log(sizes[1]) - np.log(sizes[0])) / (2 * step)
+        assert frame.size_slope(score) == pytest.approx(numeric, rel=1e-5)
+
+
+def test_every_edge_is_a_status_with_a_bound(frame):
+    curve, law = frame.curve("task"), frame.law("task")
+    low = frame.invert(curve.d - 1, "task")
+    assert (low.status, np.isnan(low.effective_size)) == (Range.AT_CHANCE, True)
+    high = frame.invert(min(curve.ceiling + 0.1, 100.0) if curve.ceiling < 100 else curve.ceiling, "task")
+    assert (high.status, np.isnan(high.effective_size)) == (Range.ABOVE_CEILING, True)
+    under = frame.invert_loss(float(law.data_floor(1e12)) * 0.9, "task")
+    assert (under.status, np.isnan(under.effective_size)) == (Range.UNDER_FLOOR, True)
+    assert 0 < low.bound < high.bound
+    assert under.bound > 0
+    assert all(len(edge.notes) == 1 for edge in (low, high, under))
+
+
+@pytest.mark.parametrize("variant", ["", "-preprint", "-best", "-irreducible", "-rule"])
+def test_every_bound_is_a_size(variant):
+    shipped = load_frame(f"densing-law-2025{variant}")
+    for benchmark in shipped.benchmarks:
+        for score in (0.0, 100.0):
+            edge = shipped.invert(score, benchmark)
+            assert edge.status is not Range.IN_RANGE
+            assert 0 < edge.bound < np.inf, benchmark
+
+
+def test_what_is_no_number_is_no_score_and_no_loss(frame):
+    with pytest.raises(InputError, match="task=nan is not a score"):
+        frame.invert(float("nan"), "task")
+    for loss in (np.nan, np.inf):
+        with pytest.raises(InputError, match="is not a measured loss"):
+            frame.invert_loss(loss, "task")
+
+
+def test_a_score_beyond_the_fitted_ones_is_noted(frame):
+    assert frame.invert(60.0, "task").notes == ()
+    assert "over those the curve was fitted on" in frame.invert(98.0, "task").notes[0]
+
+
+def test_averages_are_formed_by_the_rule():
+    spec = SPEC.model_copy(update={"average": {"one": 0.75, "two": 0.25}})
+    losses, scores = points(benchmarks=("one", "two"))
+    frame = build_frame(spec, losses, scores)
+    assert frame.benchmarks == ("one", "two", AVERAGE)
+    wide = frame.losses.pivot_table(index=["params", "tokens"], columns="benchmark", values="conditional_loss")
+    assert wide[AVERAGE].to_numpy() == pytest.approx((0.75 * wide["one"] + 0.25 * wide["two"]).to_numpy())
+    assert frame.average_score({"one": 40, "two": 80}) == pytest.approx(50)
+    assert frame.average_score({"one": 40}) is None
+    assert frame.average_score({AVERAGE: 33}) == 33
+
+
+def test_draws_of_all_benchmarks_rest_on_the_same_replicates():
+    spec = SPEC.model_copy(update={"average": {"one": 0.5, "two": 0.5}})
+    losses, scores = points(benchmarks=("one", "one"))
+    losses["benchmark"] = np.repeat(["one", "two"], 30)
+    scores["benchmark"] = np.repeat(["one", "two"], 12)
+    second = losses["benchmark"] == "two"
+    losses.loc[second, "conditional_loss"] = 1.1 * losses.loc[~second, "conditional_loss"].to_numpy()
+    frame = build_frame(spec, losses, scores)
+    one, two = frame.draws("one").across, frame.draws("two").across
+    assert two[:, 1] == pytest.approx(one[:, 1], rel=1e-4)
+    assert two[:, 0] == pytest.approx(1.1 * one[:, 0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda losses, scores: (losses.drop(columns="tokens"), scores), "no column tokens"),
+        (lambda losses, scores: (losses, scores.assign(benchmark="other")), "no benchmark has both"),
+    ],
+)
+def test_points_that_make_no_frame_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        build_frame(SPEC, *change(*points()))
+
+
+def test_an_average_of_what_is_not_there_is_refused():
+    spec = SPEC.model_copy(update={"average": {"task": 0.5, "gone": 0.5}})
+    with pytest.raises(InputError, match="its average needs gone"):
+        build_frame(spec, *points())
+
+
+def test_unknown_names_come_with_known_ones(frame):
+    with pytest.raises(InputError, match="unknown frame 'densing-law-2024'; did you mean 'densing-law-2025'"):
+        load_frame("densing-law-2024")
+    with pytest.raises(InputError, match="unknown benchmark of frame made 'tusk'; did you mean 'task'"):
+        frame.invert(50.0, "tusk")
+
+
+def test_a_frame_is_the_same_after_a_round_trip(frame, tmp_path):
+    path = write_frame(frame, tmp_path)
+    back = read_frame(path)
+    assert back.law("task").constants == pytest.approx(frame.law("task").constants, rel=1e-9)
+    np.testing.assert_array_equal(back.draws("task").across, frame.draws("task").across)
+    first = path.read_bytes(), path.with_suffix(".npz").read_bytes()
+    write_frame(back, tmp_path)
+    assert (path.read_bytes(), path.with_suffix(".npz").read_bytes()) == first
+
+
+def test_a_frame_without_its_draws_is_refused(frame, tmp_path):
+    path = write_frame(frame, tmp_path)
+    path.with_suffix(".npz").write_bytes(b"cut short")
+    with pytest.raises(ArtifactError, match=r"made.npz: missing or not the draws of made.json"):
+        read_frame(path)
+
+
+def test_the_variants_differ_as_they_say():
+    article, preprint, best, bare = (
+        load_frame(f"densing-law-2025{suffix}") for suffix in ("", "-preprint", "-best", "-irreducible")
+    )
+    assert article.spec.tokens == 5e12
+    assert preprint.spec.tokens == 1e12
+    assert article.law().data_floor(5e12) == pytest.approx(0.030, abs=5e-4)
+    assert best.law().data_floor(5e12) == pytest.approx(0.119, abs=5e-4)
+    assert pytest.approx(0.09, abs=5e-3) == bare.law().E
+    assert bare.law().objective == pytest.approx(4.7e-4, abs=1e-5)
+    assert bare.law().objective < best.law().objective < article.law().objective
