@@ -20,7 +20,8 @@ from common import table, write
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from densing.models.registry import ModelEntry, ScoreEntry, add_model, add_scores, load_registry  # noqa: E402
+from densing.models.changes import add  # noqa: E402
+from densing.models.registry import ModelEntry, ScoreEntry, load_registry  # noqa: E402
 from densing.report.data import gather  # noqa: E402
 from densing.report.page.build import write_page  # noqa: E402
 from tests.report.browser import Window  # noqa: E402
@@ -55,18 +56,17 @@ def thousand_models(folder, seed=0):
     rng = np.random.default_rng(seed)
     os.chdir(folder)
     missing = MODELS - len(load_registry().complete(BENCHMARKS))
-    scores = []
     for i in range(missing):
         name, family = f"Made-up-{i:04d}-Base", f"Made-up-{i % 60}"
         released = dt.date(2023, 3, 1) + dt.timedelta(days=int(rng.integers(0, 900)))
-        add_model(
-            ModelEntry(model=name, family=family, release_date=released, total_params_B=10 ** rng.uniform(-0.2, 2.6))
+        entry = ModelEntry(
+            model=name, family=family, release_date=released, total_params_B=10 ** rng.uniform(-0.2, 2.6)
         )
-        scores += [
+        scores = [
             ScoreEntry(model=name, benchmark=b, score=rng.uniform(25, 60), source=f"a made-up report, table {i}")
             for b in BENCHMARKS
         ]
-    add_scores(scores)
+        add(entry, scores)
     data = gather()
     write_page(folder / "page.html", data)
     return folder / "page.html", len(data.row("registry").densities.names)

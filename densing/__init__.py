@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from densing.density.densities import Density as Density
-    from densing.density.densities import Subject as Subject
     from densing.density.densities import densities as densities
     from densing.fit.loss_law.fitting import fit_loss_law as fit_loss_law
     from densing.fit.loss_law.law import LossLaw as LossLaw
@@ -26,13 +25,15 @@ if TYPE_CHECKING:
     from densing.models.registry import Registry as Registry
     from densing.models.registry import load_registry as load_registry
     from densing.models.size import Size as Size
+    from densing.models.subject import Subject as Subject
     from densing.trend.exponential import Trend as Trend
     from densing.trend.exponential import fit_trend as fit_trend
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "densing.density.densities": ("Density", "Subject", "densities"),
+    "densing.density.densities": ("Density", "densities"),
+    "densing.models.subject": ("Subject",),
     "densing.fit.loss_law.law": ("LossLaw", "LossLawFit"),
     "densing.fit.loss_law.fitting": ("fit_loss_law",),
     "densing.fit.score_curve.curve": ("ScoreCurve", "ScoreCurveFit"),

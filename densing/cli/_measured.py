@@ -10,12 +10,12 @@ import typer
 from densing.core.errors import InputError
 
 if TYPE_CHECKING:
-    from densing.density.densities import Subject
     from densing.frame.frame import ReferenceFrame
     from densing.frame.spec import FrameSpec
     from densing.ladder.manifest import Checkpoint, Ladder
     from densing.measure.measurement import Measurement
     from densing.models.size import Size
+    from densing.models.subject import Subject
 
 MEASUREMENTS = Path("results") / "measurements"
 
@@ -67,10 +67,10 @@ def subject_of_results(path: Path, size: Size | None, frame: ReferenceFrame) -> 
     InputError
         If the file is none of those that can be imported, no size is given, or it has no score of the frame.
     """
-    from densing.density.densities import Subject
     from densing.frame.from_ladder import measured_subject
     from densing.measure.importers import read_results
     from densing.measure.measurement import Measurement
+    from densing.models.subject import Subject
 
     if not path.exists():
         raise InputError(f"{path}: no such file, and no model of that name in the registry")

@@ -66,9 +66,12 @@ def _write(imported: Imported, to: str, model: str | None, out: Path | None) -> 
     from densing.measure.importers.convert import item_rows, measurements, registry_rows
 
     if to == "registry":
-        from densing.models.registry import OWN, add_scores
+        from densing.models.changes import add
+        from densing.models.registry import own_folder
 
-        return [str(add_scores(registry_rows(imported, model), out or OWN))]
+        folder = out or own_folder()
+        add(None, registry_rows(imported, model), folder)
+        return [str(folder / "scores.csv")]
     if to == "measurement":
         from densing.cli.measure import OUT
 

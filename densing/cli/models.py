@@ -10,6 +10,13 @@ import typer
 from densing.cli._output import JsonFlag, print_json, table
 from densing.core.errors import InputError
 
+RegistryFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--registry", help="Folder of your registry; by default what DENSING_REGISTRY names, or results/registry."
+    ),
+]
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Models, release dates and published scores.")
 
 
@@ -17,6 +24,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Models, rel
 def list_models(
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
     complete: Annotated[bool, typer.Option("--complete", help="Only models with all five scores.")] = False,
+    registry: RegistryFolder = None,
     json: JsonFlag = False,
 ) -> None:
     r"""List the registry with each model's preferred scores.
@@ -26,29 +34,30 @@ def list_models(
       densing models list
       densing models list --family Qwen2.5 --json
     """
-    from densing.models.registry import PROTOCOL, load_registry
+    from densing.models.benchmarks import load_benchmarks
+    from densing.models.registry import load_registry
 
-    registry = load_registry()
-    names = registry.complete(PROTOCOL) if complete else list(registry.models)
+    known = load_registry(registry)
+    names = known.complete(load_benchmarks()) if complete else list(known.models)
     rows: list[dict[str, Any]] = []
     for name in names:
-        entry = registry.models[name]
+        entry = known.models[name]
         if family is None or entry.family.lower() == family.lower():
-            preferred = registry.preferred(name)
+            preferred = known.preferred(name)
             rows.append(
                 entry.model_dump(mode="json")
-                | {b: preferred[b].score if b in preferred else None for b in PROTOCOL}
+                | {b: preferred[b].score if b in preferred else None for b in load_benchmarks()}
                 | {"sources": sorted({value.source for value in preferred.values()})}
             )
     if not rows:
         raise InputError(
-            f"no model of family {family!r}; known: {', '.join(sorted({e.family for e in registry.models.values()}))}"
+            f"no model of family {family!r}; known: {', '.join(sorted({e.family for e in known.models.values()}))}"
         )
     if json:
         print_json(rows)
         return
-    header = ["model", "released", "total", "architecture", *PROTOCOL, "source of the scores"]
-    typer.echo(table([_cells(row, PROTOCOL) for row in rows], header))
+    header = ["model", "released", "total", "architecture", *load_benchmarks(), "source of the scores"]
+    typer.echo(table([_cells(row, load_benchmarks()) for row in rows], header))
     typer.echo(f"{len(rows)} models; `densing models show NAME` lists every value with its source", err=True)
 
 
@@ -64,7 +73,11 @@ def _cells(row: dict[str, Any], benchmarks: Any) -> list[str]:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="A model of the registry.")], json: JsonFlag = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A model of the registry.")],
+    registry: RegistryFolder = None,
+    json: JsonFlag = False,
+) -> None:
     r"""Every value of a model, with source and protocol; the preferred one is marked.
 
     \b
@@ -73,9 +86,9 @@ def show(name: Annotated[str, typer.Argument(help="A model of the registry.")], 
     """
     from densing.models.registry import load_registry
 
-    registry = load_registry()
-    entry = registry.entry(name)
-    values = registry.values(entry.model)
+    known = load_registry(registry)
+    entry = known.entry(name)
+    values = known.values(entry.model)
     if json:
         print_json(
             entry.model_dump(mode="json") | {"scores": {b: [v.model_dump() for v in vs] for b, vs in values.items()}}
@@ -109,36 +122,35 @@ def show(name: Annotated[str, typer.Argument(help="A model of the registry.")], 
 
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="The model's name.")],
-    release_date: Annotated[str | None, typer.Option(help="2026-01-31")] = None,
-    total_params: Annotated[str | None, typer.Option(help="With embeddings: 8B, 8e9, 8.03b.")] = None,
-    non_embedding_params: Annotated[str | None, typer.Option(help="Without embeddings.")] = None,
-    active_params: Annotated[str | None, typer.Option(help="For mixtures of experts.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    release_date: Annotated[str | None, typer.Option(help="Day of its release, written as 2026-01-31.")] = None,
+    total_params: Annotated[str | None, typer.Option(help="Parameters with embeddings: 8B, 8e9, 8.03b.")] = None,
+    non_embedding_params: Annotated[str | None, typer.Option(help="Parameters without embeddings.")] = None,
+    active_params: Annotated[str | None, typer.Option(help="Parameters that a token uses, of a sparse model.")] = None,
     scores: Annotated[list[str] | None, typer.Option("--score", help="benchmark=value in percent; repeat it.")] = None,
     source: Annotated[str | None, typer.Option(help="Where the scores stand: a link, a paper and table.")] = None,
     shots: Annotated[
-        str, typer.Option(help="Shots of the scores, as in the registry; the article's where not given.")
+        str, typer.Option(help="Worked examples that the scores were measured with; the article's where not given.")
     ] = "",
-    family: Annotated[str, typer.Option(help="Family of models.")] = "",
-    parent: Annotated[str, typer.Option(help="Model it was compressed or distilled from.")] = "",
+    family: Annotated[str, typer.Option(help="Family of models that it belongs to.")] = "",
+    parent: Annotated[str, typer.Option(help="Model that it was compressed or distilled from.")] = "",
     weight_bits: Annotated[float | None, typer.Option(help="Bits per weight in memory, where not 16.")] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Its config.json: for the size without embeddings, and checked.")
+        Path | None, typer.Option(help="Its config.json, which gives the size without embeddings.")
     ] = None,
+    registry: RegistryFolder = None,
     json: JsonFlag = False,
 ) -> None:
     r"""Add a model and its scores to your registry; asks for what is missing.
 
     \b
     Example:
-      densing models add MyModel-3B --release-date 2026-05-01 --total-params 3.1B \\
+      densing models add MyModel-3B --release-date 2026-05-01 --total-params 3.1B \
         --score mmlu=61.2 --score bbh=52.0 --source "my report, table 2"
     """
-    from densing.cli.score import parse_scores, read_config
-    from densing.core.config import validate
+    from densing.cli.score import parse_scores
     from densing.core.units import parse_count
-    from densing.models.registry import PROTOCOL, ModelEntry, Registry, ScoreEntry, add_model, add_scores, load_registry
-    from densing.models.size import without_embeddings
+    from densing.models import changes
 
     release_date = release_date or _ask("release date (2026-01-31)", "--release-date")
     if total_params is None and non_embedding_params is None:
@@ -146,101 +158,131 @@ def add(
     values = parse_scores(scores or [], fraction=False)
     if values and source is None:
         source = _ask("source of the scores", "--source")
-    total = None if total_params is None else parse_count(total_params, "a size for --total-params")
-    bare = (
-        None if non_embedding_params is None else parse_count(non_embedding_params, "a size for --non-embedding-params")
-    )
-    active = None if active_params is None else parse_count(active_params, "a size for --active-params")
-    if bare is None and total is not None and config is not None:
-        bare = without_embeddings(total, read_config(config))
-    billions = {"total_params_B": total, "params_non_embedding_B": bare, "active_params_B": active}
-    entry = validate(
-        {
-            "model": name,
-            "family": family,
-            "release_date": release_date,
-            "parent": parent,
-            "weight_bits": weight_bits,
-            "architecture": "moe" if active else "dense",
-            "config": str(config or ""),
-            **{key: None if value is None else value / 1e9 for key, value in billions.items()},
+    counts = {"total": total_params, "non_embedding": non_embedding_params, "active": active_params}
+    entry, rows = changes.described(
+        name,
+        release_date=release_date,
+        counts={
+            kind: parse_count(text, f"a size for --{kind.replace('_', '-')}-params")
+            for kind, text in counts.items()
+            if text is not None
         },
-        ModelEntry,
-        "densing models add",
+        scores=values,
+        source=source or "",
+        shots=shots,
+        config=config,
+        fields={"family": family, "parent": parent, "weight_bits": weight_bits},
     )
-    entries = [
-        validate(
-            {
-                "model": name,
-                "benchmark": b,
-                "score": v,
-                "source": source,
-                "shots": shots or sorted(PROTOCOL.get(b, {"not stated"}))[0],
-            },
-            ScoreEntry,
-            "densing models add",
-        )
-        for b, v in values.items()
-    ]
-    registry = load_registry()
-    problems = [p for p in Registry({**registry.models, name: entry}, ()).check() if p.where.endswith(f": {name}")]
-    if problems:
-        raise InputError("; ".join(f"{name}: {problem.what}" for problem in problems))
-    path = add_model(entry)
-    add_scores(entries)
-    if json:
-        print_json(
-            {"model": entry.model_dump(mode="json"), "scores": [e.model_dump() for e in entries], "file": str(path)}
-        )
-    else:
-        typer.echo(f"added {name} with {len(entries)} scores to {path.parent}")
+    _print_done(changes.add(entry, rows, registry), json)
+
+
+@app.command("edit")
+def edit(
+    name: Annotated[str, typer.Argument(help="A model of the registry.")],
+    fields: Annotated[
+        list[str], typer.Option("--set", help="column=value of models.csv, as in total_params_B=8.03; repeat it.")
+    ],
+    registry: RegistryFolder = None,
+    json: JsonFlag = False,
+) -> None:
+    r"""Change columns of a model; the snapshot that comes with the package stays as it is.
+
+    \b
+    Example:
+      densing models edit Gemma-3-4B --set release_date=2025-03-12 --set date_verified=1
+    """
+    from densing.models import changes
+
+    given = dict(_split(text) for text in fields)
+    _print_done(changes.edit(name, given, registry), json)
+
+
+@app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="A model of the registry.")],
+    registry: RegistryFolder = None,
+    json: JsonFlag = False,
+) -> None:
+    r"""Remove a model, or hide one that comes with the package.
+
+    \b
+    Example:
+      densing models remove MyModel-3B
+    """
+    from densing.models import changes
+
+    _print_done(changes.remove(name, registry), json)
+
+
+@app.command("undo")
+def undo(registry: RegistryFolder = None, json: JsonFlag = False) -> None:
+    r"""Take back the last change of your registry.
+
+    \b
+    Example:
+      densing models undo
+    """
+    from densing.models import changes
+
+    _print_done([f"undid: {changes.undo(registry)}"], json)
+
+
+@app.command("diff")
+def diff(registry: RegistryFolder = None, json: JsonFlag = False) -> None:
+    r"""Show what your registry changes in the one that comes with the package.
+
+    \b
+    Example:
+      densing models diff
+    """
+    from densing.models import changes
+
+    _print_done(changes.difference(registry), json)
+
+
+def _print_done(lines: list[str], json: bool) -> None:
+    print_json(lines) if json else typer.echo("\n".join(lines) or "nothing changed")
+
+
+def _split(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals or not column.strip():
+        raise InputError(f"--set {text}: expected column=value, as in total_params_B=8.03")
+    return column.strip(), value.strip()
 
 
 def _ask(what: str, option: str) -> str:
     import sys
 
     if not sys.stdin.isatty():
-        raise InputError(f"missing: {what}; give {option}")
+        raise InputError(f"the {what} is missing; give it with {option}")
     return str(typer.prompt(what))
 
 
 @app.command("check")
-def check(json: JsonFlag = False) -> None:
+def check(registry: RegistryFolder = None, json: JsonFlag = False) -> None:
     r"""Look for duplicates, dates in the future, impossible scores, sizes that disagree. Exit code 1 if any.
 
     \b
     Example:
       densing models check
     """
+    from densing.models.checks import find_problems, scores_without_a_model
     from densing.models.registry import load_registry
 
-    problems = load_registry().check()
+    known = load_registry(registry)
+    problems, waiting = find_problems(known), scores_without_a_model(known)
     if json:
-        print_json([vars(problem) for problem in problems])
+        print_json([vars(problem) for problem in (*problems, *waiting)])
     else:
-        for problem in problems:
-            typer.echo(f"{problem.where}: {problem.what}")
-        typer.echo(f"{len(problems)} problems", err=True)
+        for problem in (*problems, *waiting):
+            typer.echo(str(problem))
+        typer.echo(f"{len(problems)} problems in {len(known.models)} models and {len(known.scores)} scores", err=True)
     if problems:
         raise typer.Exit(1)
 
 
-@app.command("import")
-def import_scores(
-    file: Annotated[Path, typer.Argument(help="CSV with model, benchmark, score, source, and optionally shots, note.")],
-    json: JsonFlag = False,
-) -> None:
-    r"""Append scores from a CSV file to your registry.
-
-    \b
-    Example:
-      densing models import scores.csv
-    """
-    from densing.models.registry import add_scores, read_scores
-
-    scores = read_scores(file)
-    path = add_scores(scores)
-    if json:
-        print_json({"rows": len(scores), "file": str(path)})
-    else:
-        typer.echo(f"{len(scores)} scores into {path}")
+@app.command("import", hidden=True)
+def import_scores(file: Path) -> None:
+    """Import scores; the old name of `densing import FILE --to registry`."""
+    raise InputError(f"`densing models import` is now `densing import {file} --to registry`")

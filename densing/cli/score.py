@@ -11,9 +11,10 @@ from densing.cli._output import JsonFlag, print_json, table
 from densing.core.errors import InputError
 
 if TYPE_CHECKING:
-    from densing.density.densities import Density, Subject
+    from densing.density.densities import Density
     from densing.frame.frame import ReferenceFrame
     from densing.models.size import Size
+    from densing.models.subject import Subject
 
 
 def score(
@@ -170,7 +171,7 @@ def _size(
     config: Path | None,
 ) -> Size | None:
     from densing.core.units import parse_count
-    from densing.models.size import Size, without_embeddings
+    from densing.models.size import Size, read_config, without_embeddings
 
     if params is None and total is None:
         if config is not None:
@@ -190,31 +191,10 @@ def _size(
     return Size(**counts, weight_bits=bits)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A model's config.json.
-
-    Raises
-    ------
-    InputError
-        If it is missing or not a JSON mapping.
-    """
-    import json
-
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"--config {path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: not readable as JSON ({error})") from error
-    if not isinstance(data, dict):
-        raise InputError(f"--config {path}: expected a mapping, as in a model's config.json")
-    return data
-
-
 def _subject(reference: ReferenceFrame, name: str | None, scores: dict[str, float], size: Size | None) -> Subject:
     from dataclasses import replace
 
-    from densing.density.densities import Subject
+    from densing.models.subject import Subject
 
     if name is None:
         if size is None:

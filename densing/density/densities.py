@@ -19,6 +19,7 @@ from densing.density.weighing import Hardware, Weighing, load_hardware, weighing
 from densing.fit.profile import Interval, hull
 from densing.frame.frame import AVERAGE, Inversion, Range, ReferenceFrame
 from densing.models.size import Size
+from densing.models.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,33 +130,6 @@ def _number(value: float) -> str:
 
 def _count(value: float) -> str:
     return short_count(value) if np.isfinite(value) else "–"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model whose density is asked for.
-
-    Attributes
-    ----------
-    name : str
-    size : Size
-    scores : mapping
-        Percent, by benchmark; ``average`` may be given instead of its parts.
-    items : mapping
-        Items behind each score where they differ from the frame's.
-    losses : mapping
-        Measured conditional losses, nats per token, by benchmark. Where one is given and the tokeniser is
-        the frame's, the density comes from it and the score is not needed.
-    loss_errors : mapping
-        Their standard errors.
-    """
-
-    name: str
-    size: Size
-    scores: Mapping[str, float] = field(default_factory=dict)
-    items: Mapping[str, int] = field(default_factory=dict)
-    losses: Mapping[str, float] = field(default_factory=dict)
-    loss_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 def density(

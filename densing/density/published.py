@@ -11,8 +11,8 @@ from densing.core.paths import DATA
 if TYPE_CHECKING:
     import pandas as pd
 
-    from densing.density.densities import Subject
     from densing.frame.frame import ReferenceFrame
+    from densing.models.subject import Subject
 
 FOLDER = DATA / "densing_law_2025"
 MAIN_PANEL = "five_benchmarks"
@@ -62,11 +62,12 @@ def published_subjects(frame: ReferenceFrame | None = None) -> list[Subject]:
     frame : ReferenceFrame, optional
         Frame that the published densities are read in; ``densing-law-2025`` where not given.
     """
-    from densing.density.densities import DEFAULT_HARDWARE, Subject
+    from densing.density.densities import DEFAULT_HARDWARE
     from densing.density.weighing import load_hardware, weighing
     from densing.frame.frame import AVERAGE, load_frame
     from densing.models.registry import load_registry
     from densing.models.size import Size
+    from densing.models.subject import Subject
 
     frame = frame or load_frame("densing-law-2025")
     labels = {entry.published_label: entry for entry in load_registry(FOLDER / "none").models.values()}

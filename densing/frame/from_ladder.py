@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from densing.core.errors import InputError
-from densing.density.densities import Subject
 from densing.frame.frame import ReferenceFrame, build_frame
 from densing.frame.spec import FrameSpec
 from densing.models.size import Size
+from densing.models.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,46 +1,36 @@
 """The registry: models, release dates, and published scores with their sources.
 
-Two CSV files, `models.csv` and `scores.csv`: the snapshot that comes with the package, and the user's own
-under `results/registry`, which is only ever appended to. Where both name a model, the user's row counts.
+Two CSV files, `models.csv` and `scores.csv`: the snapshot that comes with the package, and over it the user's own
+folder (`results/registry`, or what DENSING_REGISTRY names). Where both name a model, the user's row counts.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from densing.core.artifacts import harmless
-from densing.core.config import Config, validate
-from densing.core.errors import InputError, unknown
+from densing.core.config import Config
+from densing.core.errors import unknown
 from densing.core.paths import DATA
-from densing.density.densities import Subject
-from densing.models.size import Size, transformer_params, without_embeddings
+from densing.models.benchmarks import benchmark_name, load_benchmarks
+from densing.models.size import Size
+from densing.models.subject import Subject
+from densing.models.tables import Table, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHIPPED = DATA / "registry"
-OWN = Path("results") / "registry"
-
-PROTOCOL = {
-    "mmlu": {"5"},
-    "bbh": {"3 (CoT)", "3"},
-    "math": {"4 (CoT)", "4"},
-    "humaneval": {"0 (pass@1)", "0 (EvalPlus)", "0"},
-    "mbpp": {"3 (pass@1)", "3"},
-}
-"""Shots that agree with the article's settings: MMLU 5-shot, BBH 3-shot and MATH 4-shot chain of thought,
-HumanEval 0-shot (EvalPlus' base tests are the original ones), MBPP 3-shot."""
+FILES = ("models.csv", "scores.csv")
+_MOE = {"moe", "mixtureofexperts", "sparse", "smoe"}
 
 
 class ModelEntry(Config):
@@ -55,13 +45,17 @@ class ModelEntry(Config):
     params_non_embedding_B: float | None = Field(None, gt=0)
     tokens_T: float | None = Field(None, gt=0)
     architecture: str = "dense"
+    """``dense`` or ``moe``, and in brackets what else is to be said of it: ``moe (hybrid Mamba)``."""
     published_label: str = ""
+    """Name of the model in the article's figures."""
     parent: str = ""
     """Model it was compressed or distilled from."""
     weight_bits: float | None = Field(None, gt=0, le=32)
     """Bits per weight in memory, where not 16."""
     config: str = ""
     """Path of the model's config.json, for checking sizes."""
+    removed: bool = False
+    """Hides a model of the snapshot from trends."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -70,14 +64,34 @@ class ModelEntry(Config):
             return cls.model_fields[info.field_name].default
         return value
 
+    @field_validator("release_date", mode="before")
+    @classmethod
+    def _date_is_written_out(cls, value: Any) -> Any:
+        """Numbers would pass as seconds since 1970."""
+        if isinstance(value, int | float) or (isinstance(value, str) and value.strip().lstrip("-").isdigit()):
+            raise ValueError("write the date as 2026-01-31")
+        return value
+
+    @field_validator("architecture")
+    @classmethod
+    def _architecture_is_known(cls, value: str) -> str:
+        kind, bracket, rest = value.partition("(")
+        plain = "".join(letter for letter in kind.lower() if letter.isalpha())
+        if plain not in _MOE | {"dense"}:
+            raise ValueError("write dense or moe, and details in brackets behind it")
+        return f"{'dense' if plain == 'dense' else 'moe'}{' (' + rest if bracket else ''}"
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a token uses only some of the parameters."""
+        return self.architecture.startswith("moe")
+
     @property
     def size(self) -> Size:
         """Parameters, as far as they are known."""
         billions = (self.total_params_B, self.params_non_embedding_B, self.active_params_B)
         total, bare, active = (None if value is None else value * 1e9 for value in billions)
-        if active is not None and "moe" not in self.architecture:
-            active = None
-        return Size(total, bare, active, self.weight_bits or 16)
+        return Size(total, bare, active if self.sparse else None, self.weight_bits or 16)
 
 
 class ScoreEntry(Config):
@@ -92,18 +106,15 @@ class ScoreEntry(Config):
     verified: bool = False
     priority: int = Field(2, ge=1)
 
+    @field_validator("benchmark")
+    @classmethod
+    def _benchmark_is_known(cls, value: str) -> str:
+        return benchmark_name(value)
+
     @property
     def in_protocol(self) -> bool:
         """Whether its shots agree with the article's settings."""
-        return self.shots in PROTOCOL.get(self.benchmark, {self.shots})
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something `Registry.check` found; `where` names the row."""
-
-    where: str
-    what: str
+        return self.shots in load_benchmarks()[self.benchmark].shots
 
 
 @dataclass(frozen=True)
@@ -114,19 +125,38 @@ class Registry:
     ----------
     models : mapping from name to ModelEntry
     scores : tuple of ScoreEntry, in the order of the files
+    model_lines : mapping from name to str
+        File and line of each model, for messages.
+    score_lines : tuple of str
+        The same for each score.
     """
 
     models: Mapping[str, ModelEntry]
     scores: tuple[ScoreEntry, ...]
+    model_lines: Mapping[str, str] = field(default_factory=dict, repr=False)
+    score_lines: tuple[str, ...] = field(default=(), repr=False)
+
+    def __repr__(self) -> str:
+        return f"Registry of {len(self.models)} models and {len(self.scores)} scores"
+
+    @cached_property
+    def _by_any_name(self) -> dict[str, str]:
+        names = {entry.published_label.lower(): name for name, entry in self.models.items() if entry.published_label}
+        return names | {name.lower(): name for name in self.models}
+
+    @cached_property
+    def _scores_of(self) -> dict[str, list[ScoreEntry]]:
+        scores: dict[str, list[ScoreEntry]] = defaultdict(list)
+        for score in self.scores:
+            scores[score.model].append(score)
+        return scores
 
     def entry(self, name: str) -> ModelEntry:
         """A model by name, or by the name it has in the article's figures; case does not matter."""
-        if name in self.models:
-            return self.models[name]
-        for entry in self.models.values():
-            if name.lower() in (entry.model.lower(), entry.published_label.lower()):
-                return entry
-        raise unknown("model", name, self.models)
+        found = name if name in self.models else self._by_any_name.get(name.lower())
+        if found is None:
+            raise unknown("model", name, self.models)
+        return self.models[found]
 
     def values(self, model: str) -> dict[str, list[ScoreEntry]]:
         """All values of a model by benchmark, the preferred one first.
@@ -136,9 +166,8 @@ class Registry:
         middle ones), so that one outlying report never decides.
         """
         by_benchmark: dict[str, list[ScoreEntry]] = defaultdict(list)
-        for score in self.scores:
-            if score.model == model:
-                by_benchmark[score.benchmark].append(score)
+        for score in self._scores_of.get(model, []):
+            by_benchmark[score.benchmark].append(score)
         return {benchmark: _preferred_first(values) for benchmark, values in by_benchmark.items()}
 
     def preferred(self, model: str) -> dict[str, ScoreEntry]:
@@ -171,33 +200,12 @@ class Registry:
 
         rows = []
         for entry in self.models.values():
-            row = entry.model_dump(exclude={"config", "published_label", "date_verified"})
+            row = entry.model_dump(exclude={"config", "published_label", "date_verified", "removed"})
             for benchmark, values in self.values(entry.model).items():
                 row[benchmark] = values[0].score
                 row[f"{benchmark}_spread"] = max(v.score for v in values) - min(v.score for v in values)
             rows.append(row)
         return pd.DataFrame(rows)
-
-    def check(self, today: dt.date | None = None) -> list[Problem]:
-        """Everything that looks wrong: duplicates, dates, scores, sizes, missing parents and sources."""
-        today = today or dt.date.today()
-        return [
-            *_duplicates(self),
-            *(problem for entry in self.models.values() for problem in _entry_problems(entry, self, today)),
-            *(
-                Problem(f"scores.csv: {score.model} {score.benchmark}", "no such model in models.csv")
-                for score in self.scores
-                if score.model not in self.models
-            ),
-            *(
-                Problem(
-                    f"scores.csv: {score.model} {score.benchmark}",
-                    f"{score.score:g} looks like a fraction, not percent",
-                )
-                for score in self.scores
-                if 0 < score.score < 1 and score.benchmark == "mmlu"
-            ),
-        ]
 
 
 def _preferred_first(values: Sequence[ScoreEntry]) -> list[ScoreEntry]:
@@ -210,167 +218,72 @@ def _preferred_first(values: Sequence[ScoreEntry]) -> list[ScoreEntry]:
     return [chosen, *(value for value in ordered if value is not chosen)]
 
 
-def _duplicates(registry: Registry) -> list[Problem]:
-    problems = []
-    seen: dict[str, str] = {}
-    for name in registry.models:
-        plain = re.sub(r"[^a-z0-9.]", "", name.lower())
-        if plain in seen:
-            problems.append(Problem(f"models.csv: {name}", f"the same name as {seen[plain]} but for punctuation"))
-        seen[plain] = name
-    cells: dict[tuple[str, str, str, str], float] = {}
-    for score in registry.scores:
-        key = (score.model, score.benchmark, score.shots, score.source)
-        if cells.get(key) == score.score:
-            problems.append(
-                Problem(f"scores.csv: {score.model} {score.benchmark}", f"listed twice from {score.source}")
-            )
-        cells[key] = score.score
-    return problems
+def own_folder() -> Path:
+    """The user's registry: what DENSING_REGISTRY names, or results/registry."""
+    return Path(os.environ.get("DENSING_REGISTRY") or Path("results") / "registry")
 
 
-def _entry_problems(entry: ModelEntry, registry: Registry, today: dt.date) -> list[Problem]:
-    problems = []
-    if entry.release_date is None:
-        problems.append("no release date: it cannot take part in a trend")
-    elif entry.release_date > today:
-        problems.append(f"released on {entry.release_date}, after today")
-    total, bare, active = entry.total_params_B, entry.params_non_embedding_B, entry.active_params_B
-    if total is None and bare is None:
-        problems.append("no size")
-    if total and active and active > total * 1.001:
-        problems.append(f"{active:g}B active of {total:g}B parameters")
-    if total and bare and bare > total * 1.02 and "moe" not in entry.architecture:
-        problems.append(f"{bare:g}B without embeddings of {total:g}B parameters")
-    if total and bare and bare < 0.5 * total and total > 2:
-        problems.append(f"only {bare:g}B without embeddings of {total:g}B parameters: active ones perhaps")
-    if "moe" in entry.architecture and active is None:
-        problems.append("a mixture of experts without its active parameters")
-    if entry.parent and entry.parent not in registry.models:
-        problems.append(f"its parent {entry.parent} is not in models.csv")
-    named = re.search(r"(?<![a-zA-Z0-9.])([0-9]+(?:\.[0-9]+)?)B(?![a-zA-Z0-9])", entry.model)
-    if named and total and not 0.6 < total / float(named[1]) < 1.67:
-        problems.append(f"its name says {named[1]}B, its size {total:g}B")
-    if entry.config:
-        problems.extend(_config_problems(entry))
-    return [Problem(f"models.csv: {entry.model}", problem) for problem in problems]
-
-
-def _config_problems(entry: ModelEntry) -> list[str]:
-    import json
-
-    try:
-        config = json.loads(Path(entry.config).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        return [f"its configuration {entry.config} cannot be read: {error}"]
-    if entry.total_params_B is None:
-        return []
-    try:
-        bare = without_embeddings(entry.total_params_B * 1e9, config)
-    except InputError as error:
-        return [str(error)]
-    problems = []
-    given = entry.params_non_embedding_B
-    if given and abs(bare / 1e9 / given - 1) > 0.02:
-        problems.append(f"{given:g}B without embeddings, but total and configuration give {bare / 1e9:.4g}B")
-    expected = transformer_params(config)
-    if expected and abs(bare / expected - 1) > 0.1:
-        problems.append(
-            f"its configuration describes {expected / 1e9:.4g}B parameters without embeddings, "
-            f"the size given leaves {bare / 1e9:.4g}B"
-        )
-    return problems
-
-
-def load_registry(own: Path = OWN) -> Registry:
+def load_registry(own: Path | None = None) -> Registry:
     """The snapshot that comes with the package, with the user's own rows over it.
+
+    Parameters
+    ----------
+    own : Path, optional
+        The user's folder; see `own_folder`.
 
     Raises
     ------
     InputError
         If a file has a missing column or a bad value; the message names the line.
     """
+    return overlay(read_folder(SHIPPED), read_folder(own or own_folder()))
+
+
+def overlay(*folders: tuple[Table, Table]) -> Registry:
+    """One registry from the models and scores of several folders; where two name a model, the later row counts."""
     models: dict[str, ModelEntry] = {}
+    model_lines: dict[str, str] = {}
     scores: list[ScoreEntry] = []
-    for folder in (SHIPPED, own):
-        if (folder / "models.csv").exists():
-            models |= {entry.model: entry for entry in _read(folder / "models.csv", ModelEntry)}
-        if (folder / "scores.csv").exists():
-            scores += _read(folder / "scores.csv", ScoreEntry)
-    return Registry(models, tuple(scores))
+    score_lines: list[str] = []
+    for model_table, score_table in folders:
+        for entry, line in zip(model_table.entries(ModelEntry), model_table.lines, strict=True):
+            models[entry.model] = entry
+            model_lines[entry.model] = f"{model_table.path}, line {line}"
+        scores += score_table.entries(ScoreEntry)
+        score_lines += [f"{score_table.path}, line {line}" for line in score_table.lines]
+    hidden = {name for name, entry in models.items() if entry.removed}
+    kept = [place for place, score in enumerate(scores) if score.model not in hidden]
+    return Registry(
+        {name: entry for name, entry in models.items() if name not in hidden},
+        tuple(scores[place] for place in kept),
+        model_lines,
+        tuple(score_lines[place] for place in kept),
+    )
 
 
-def read_scores(path: Path) -> list[ScoreEntry]:
-    """Rows of a scores file, each checked; see `load_registry` for the errors."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    return _read(path, ScoreEntry)
+def read_folder(folder: Path) -> tuple[Table, Table]:
+    """The tables of a folder as one change left them, though another process may be in the middle of the next."""
+    for _ in range(20):
+        before = _stamp(folder)
+        committed = folder / ".commit"  # a change that is decided but not yet in place; see `densing.models.changes`
+        paths = [committed / name if (committed / name).exists() else folder / name for name in FILES]
+        try:
+            tables = read_table(paths[0], ModelEntry), read_table(paths[1], ScoreEntry)
+        except FileNotFoundError:
+            continue
+        if _stamp(folder) == before:
+            break
+    for table, name in zip(tables, FILES, strict=True):
+        table.path = folder / name
+    return tables
 
 
-def _read(path: Path, kind: type[Any]) -> list[Any]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        required = [name for name, spec in kind.model_fields.items() if spec.is_required()]
-        missing = [name for name in required if name not in (reader.fieldnames or [])]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        rows = []
-        for row in reader:
-            known = {key: value for key, value in row.items() if key in kind.model_fields and value}
-            filled = {key: value.removeprefix("'") for key, value in known.items()}
-            rows.append(validate(filled, kind, f"{path}, line {reader.line_num}"))
-        return rows
-
-
-def add_model(entry: ModelEntry, own: Path = OWN) -> Path:
-    """Append a model to the user's registry.
-
-    Raises
-    ------
-    InputError
-        If the user's registry has a model of that name.
-    """
-    path = own / "models.csv"
-    if path.exists() and entry.model in {known.model for known in _read(path, ModelEntry)}:
-        raise InputError(f"{path}: {entry.model} is there already; edit its row")
-    _append(path, [entry])
-    return path
-
-
-def add_scores(scores: Sequence[ScoreEntry], own: Path = OWN) -> Path:
-    """Append scores to the user's registry; those that are there already are left out."""
-    path = own / "scores.csv"
-    known = set(_read(path, ScoreEntry)) if path.exists() else set()
-    _append(path, [score for score in scores if score not in known])
-    return path
-
-
-def _append(path: Path, rows: Sequence[Config]) -> None:
-    """Add rows at the end in one write, in the file's own column order, and touch nothing else."""
-    if not rows:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO()
-    exists = path.exists() and path.stat().st_size > 0
-    if exists:
-        content = path.read_text(encoding="utf-8")
-        columns = next(csv.reader([content.splitlines()[0]]))
-        if not content.endswith("\n"):
-            text.write("\n")
-    else:
-        columns = list(type(rows[0]).model_fields)
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-    if not exists:
-        writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _cell(value) for key, value in row.model_dump(mode="json").items()})
-    with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(text.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return int(value)
-    return "" if value is None else harmless(value)
+def _stamp(folder: Path) -> list[tuple[int, int] | None]:
+    stamps: list[tuple[int, int] | None] = []
+    for name in (*FILES, ".commit"):
+        try:
+            status = (folder / name).stat()
+            stamps.append((status.st_mtime_ns, status.st_ino))
+        except OSError:
+            stamps.append(None)
+    return stamps

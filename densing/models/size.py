@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from densing.core.errors import InputError
@@ -44,6 +46,25 @@ class Size:
         want = "without" if kind == "non_embedding" else "with"
         effect = "understated" if kind == "non_embedding" else "overstated"
         return other, (f"size counted {have} embeddings, the frame counts {want}: the density is {effect}",)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A model's config.json.
+
+    Raises
+    ------
+    InputError
+        If it is missing or not a JSON mapping.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: the configuration cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: the configuration is not readable as JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a mapping, as in a model's config.json")
+    return data
 
 
 def without_embeddings(total: float, config: Mapping[str, Any]) -> float:

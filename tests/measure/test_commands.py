@@ -19,7 +19,7 @@ from densing.cli import app
 from densing.measure.engines.torch_engine import TorchEngine
 from densing.measure.measurement import Measurement
 from densing.measure.suites import SUITES
-from densing.models.registry import read_scores
+from densing.models.registry import load_registry
 from tests.measure.requests import instances
 
 
@@ -128,7 +128,7 @@ def test_imports_go_to_a_measurement_or_the_registry(tmp_path: Path) -> None:
         "import", results, "--to", "registry", "--model", "Own-1B", "--out", tmp_path / "r", "--json"
     )
     assert code == 0
-    (score,) = [entry for entry in read_scores(tmp_path / "r" / "scores.csv") if entry.model == "Own-1B"]
+    (score,) = [entry for entry in load_registry(tmp_path / "r").scores if entry.model == "Own-1B"]
     assert (score.benchmark, score.score, score.shots) == ("math", 25.0, "4 (CoT)")
     code, _, err = densing("import", results, "--to", "elsewhere")
     assert code == 2

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import multiprocessing
 
 import pytest
 
 from densing.core.errors import InputError
 from densing.density.sets import density_set, registry_set
 from densing.frame.frame import load_frame
-from densing.models.registry import ModelEntry, Registry, ScoreEntry, add_model, add_scores, load_registry
+from densing.models.changes import add, edit
+from densing.models.checks import find_problems, scores_without_a_model
+from densing.models.registry import ModelEntry, Registry, ScoreEntry, load_registry
 
 
 def value(score, **fields):
@@ -57,12 +58,12 @@ def test_models_are_found_by_either_name(shipped):
 
 def test_every_shipped_parent_is_there(shipped):
     assert ("Llama-3.2-1B", "Llama-3.1-8B") in shipped.children()
-    assert not [problem for problem in shipped.check() if "parent" in problem.what]
+    assert not [problem for problem in find_problems(shipped) if "parent" in problem.what]
 
 
 def test_the_snapshot_has_no_size_or_date_that_is_impossible(shipped):
-    problems = [p for p in shipped.check(dt.date(2026, 11, 1)) if "listed twice" not in p.what]
-    assert {p.where.removeprefix("models.csv: ") for p in problems} <= {
+    problems = [p for p in find_problems(shipped, dt.date(2026, 11, 1)) if "further up" not in p.what]
+    assert {p.model for p in problems} <= {
         "DeepSeek-V3-small@1.33T", "Nemotron-3-Ultra", "Qwen3-30B-A3B-2507",
     }  # fmt: skip
 
@@ -73,9 +74,12 @@ def test_the_snapshot_has_no_size_or_date_that_is_impossible(shipped):
         ({"release_date": dt.date(2099, 1, 1), "total_params_B": 7}, "after today"),
         ({"total_params_B": 7}, "no release date"),
         ({"release_date": dt.date(2024, 1, 1)}, "no size"),
-        ({"release_date": dt.date(2024, 1, 1), "total_params_B": 7, "active_params_B": 9}, "9B active of 7B"),
+        (
+            {"release_date": dt.date(2024, 1, 1), "total_params_B": 7, "active_params_B": 9},
+            "9B active parameters are more than its 7B",
+        ),
         ({"release_date": dt.date(2024, 1, 1), "total_params_B": 7, "parent": "Nobody"}, "its parent Nobody"),
-        ({"release_date": dt.date(2024, 1, 1), "total_params_B": 7, "architecture": "moe"}, "without its active"),
+        ({"release_date": dt.date(2024, 1, 1), "total_params_B": 7, "architecture": "moe"}, "without active"),
         (
             {"release_date": dt.date(2024, 1, 1), "total_params_B": 70, "model": "X-7B"},
             "its name says 7B, its size 70B",
@@ -84,7 +88,7 @@ def test_the_snapshot_has_no_size_or_date_that_is_impossible(shipped):
 )
 def test_check_finds(fields, message):
     entry = ModelEntry(**({"model": "X"} | fields))
-    problems = Registry({entry.model: entry}, ()).check(dt.date(2026, 1, 1))
+    problems = find_problems(Registry({entry.model: entry}, ()), dt.date(2026, 1, 1))
     assert any(message in problem.what for problem in problems), problems
 
 
@@ -97,52 +101,41 @@ def test_check_holds_sizes_against_the_configuration(tmp_path):
         )
     )  # fmt: skip
     good = {"model": "L", "release_date": "2024-04-18", "total_params_B": 8.03, "config": str(config)}
-    assert Registry({"L": ModelEntry(**good)}, ()).check() == []
+    assert find_problems(Registry({"L": ModelEntry(**good)}, ())) == []
     wrong = ModelEntry(**(good | {"total_params_B": 13.0}))
-    assert "describes 6.98B" in Registry({"L": wrong}, ()).check()[0].what
+    assert "describes 6.98B" in find_problems(Registry({"L": wrong}, ()))[0].what
 
 
 def test_check_finds_twins(tmp_path):
     models = {name: ModelEntry(model=name, release_date="2024-01-01", total_params_B=1) for name in ("A-1", "A_1")}
     scores = (value(50, model="A-1"), value(50, model="A-1"), value(50, model="Ghost"))
-    found = [problem.what for problem in Registry(models, scores).check()]
+    registry = Registry(models, scores)
+    found = [problem.what for problem in find_problems(registry)]
     assert any("but for punctuation" in what for what in found)
-    assert any("listed twice" in what for what in found)
-    assert any("no such model" in what for what in found)
+    assert any("stands again further up" in what for what in found)
+    assert [problem.model for problem in scores_without_a_model(registry)] == ["Ghost"]
 
 
-def test_adding_never_rewrites_other_rows(tmp_path):
+def test_adding_leaves_other_rows_as_they_are(tmp_path):
     path = tmp_path / "models.csv"
-    strange = 'family,model,total_params_B,my_notes\nMine,"Old, one",3.0,"keep  this"\n'
+    strange = 'family,model,total_params_B,release_date,my_notes\nMine,"Old, one",3.0,2024-01-01,"keep  this"\n'
     path.write_text(strange.rstrip("\n"))
-    add_model(ModelEntry(model="New", release_date="2025-01-01", total_params_B=2), tmp_path)
-    assert path.read_text() == strange + ",New,2.0,\n"
-    registry = load_registry(tmp_path)
-    assert registry.models["Old, one"].total_params_B == 3
-    with pytest.raises(InputError, match="New is there already"):
-        add_model(ModelEntry(model="New", total_params_B=2), tmp_path)
+    add(ModelEntry(model="New", release_date="2025-01-01", total_params_B=2), (), tmp_path)
+    assert path.read_text() == strange + ",New,2.0,2025-01-01,\n"
+    assert load_registry(tmp_path).models["Old, one"].total_params_B == 3
+    with pytest.raises(InputError, match="New is in the registry already"):
+        add(ModelEntry(model="New", release_date="2025-01-01", total_params_B=3), (), tmp_path)
 
 
 def test_scores_are_added_once(tmp_path):
-    add_scores([value(50), value(60, benchmark="mmlu")], tmp_path)
-    add_scores([value(50), value(70, benchmark="math")], tmp_path)
+    add(None, [value(50), value(60, benchmark="mmlu")], tmp_path)
+    add(None, [value(50), value(70, benchmark="math")], tmp_path)
     own = [score for score in load_registry(tmp_path).scores if score.model == "M"]
     assert [score.score for score in own] == [50, 60, 70]
 
 
-def _add(folder, number):
-    add_scores([value(number, benchmark=f"b{number}")], folder)
-
-
-def test_processes_that_add_together_lose_nothing(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.starmap(_add, [(tmp_path, n) for n in range(12)])
-    own = [score for score in load_registry(tmp_path).scores if score.model == "M"]
-    assert sorted(score.score for score in own) == list(range(12))
-
-
 def test_names_a_spreadsheet_would_run_are_defused_and_read_back(tmp_path):
-    add_model(ModelEntry(model="=cmd()", release_date="2025-01-01", total_params_B=2), tmp_path)
+    add(ModelEntry(model="=cmd()", release_date="2025-01-01", total_params_B=2), (), tmp_path)
     assert "\n'=cmd()," in (tmp_path / "models.csv").read_text()
     assert "=cmd()" in load_registry(tmp_path).models
 
@@ -162,10 +155,7 @@ def test_bad_rows_are_named_by_line(tmp_path, text, message):
 
 
 def test_the_user_row_counts_over_the_shipped_one(tmp_path):
-    add_model(
-        ModelEntry(model="Llama-3-8B", release_date="2024-04-18", total_params_B=8.03, params_non_embedding_B=6.98),
-        tmp_path,
-    )
+    edit("Llama-3-8B", {"params_non_embedding_B": "6.98"}, tmp_path)
     assert load_registry(tmp_path).models["Llama-3-8B"].params_non_embedding_B == 6.98
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from densing.models.registry import ModelEntry, ScoreEntry, add_model, add_scores
+from densing.models.changes import add
+from densing.models.registry import ModelEntry, ScoreEntry
 from densing.report.data import gather, write_artifacts
 from densing.report.page.build import write_page
 
@@ -34,8 +35,8 @@ def report_data(tmp_path_factory):
         patch.chdir(home)
         for number, name in enumerate(HOSTILE):
             released = dt.date(2024, 1, 15) + dt.timedelta(days=60 * number)
-            add_model(ModelEntry(model=name, family=HOSTILE_FAMILY, release_date=released, total_params_B=7 + number))
-            add_scores([
+            entry = ModelEntry(model=name, family=HOSTILE_FAMILY, release_date=released, total_params_B=7 + number)
+            add(entry, [
                 ScoreEntry(model=name, benchmark=b, score=30 + 5 * number + i, source=HOSTILE_SOURCE, note=HOSTILE_NOTE)
                 for i, b in enumerate(("mmlu", "bbh", "math", "humaneval", "mbpp"))
             ])  # fmt: skip

@@ -1,0 +1,57 @@
+"""Stop a process at any of its changes to a folder, as a kill would.
+
+The process is a fork of the test's own, so that nothing is imported again. It ends without any clean-up before its n-th
+change of something below the folder: a file opened for writing, a rename, a removal, a new folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+KILLED = 137
+_CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
+
+
+def run_until(folder: Path, step: int, function: Callable[..., Any], *arguments: Any) -> int:
+    """Run a function and stop it before its `step`-th change of the folder.
+
+    Returns
+    -------
+    int
+        0 where the function finished in fewer steps, `KILLED` where it was stopped, 1 where it raised.
+    """
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _stop_at(os.path.realpath(folder), step)
+            function(*arguments)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _stop_at(folder: str, step: int) -> None:
+    left = step
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
+        if event == "open":
+            path, _, flags = arguments
+            changes = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+        else:
+            path, changes = arguments[0] if arguments else "", event in _CHANGES
+        if changes and isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path).startswith(folder):
+            left -= 1
+            if left == 0:
+                os._exit(KILLED)
+
+    sys.addaudithook(hook)
