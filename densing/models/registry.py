@@ -12,7 +12,7 @@ import io
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from densing.core.artifacts import harmless
 from densing.core.config import Config, validate
 from densing.core.errors import InputError, unknown
 from densing.core.paths import DATA
+from densing.core.units import parse_percent
 from densing.density.densities import Subject
 from densing.models.size import Size, transformer_params, without_embeddings
 
@@ -301,13 +302,24 @@ def load_registry(own: Path = OWN) -> Registry:
 
 
 def read_scores(path: Path) -> list[ScoreEntry]:
-    """Rows of a scores file, each checked; see `load_registry` for the errors."""
+    """Rows of somebody's scores file, each checked, in percent by the rules of `densing.core.units.parse_percent`.
+
+    Raises
+    ------
+    InputError
+        If it is missing or has no row, or for a bad value, which the message names with its line.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    return _read(path, ScoreEntry)
+    scores = _read(path, ScoreEntry, lambda row, where: row | {"score": str(parse_percent(row["score"], where)[0])})
+    if not scores:
+        raise InputError(f"{path}: no rows of scores in it")
+    return scores
 
 
-def _read(path: Path, kind: type[Any]) -> list[Any]:
+def _read(
+    path: Path, kind: type[Any], convert: Callable[[dict[str, str], str], dict[str, str]] | None = None
+) -> list[Any]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         required = [name for name, spec in kind.model_fields.items() if spec.is_required()]
@@ -318,7 +330,8 @@ def _read(path: Path, kind: type[Any]) -> list[Any]:
         for row in reader:
             known = {key: value for key, value in row.items() if key in kind.model_fields and value}
             filled = {key: value.removeprefix("'") for key, value in known.items()}
-            rows.append(validate(filled, kind, f"{path}, line {reader.line_num}"))
+            where = f"{path}, line {reader.line_num}"
+            rows.append(validate(convert(filled, where) if convert and "score" in filled else filled, kind, where))
         return rows
 
 
