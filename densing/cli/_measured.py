@@ -69,6 +69,7 @@ def subject_of_results(path: Path, size: Size | None, frame: ReferenceFrame) -> 
     """
     from densing.frame.from_ladder import measured_subject
     from densing.measure.importers import read_results
+    from densing.measure.importers.convert import departures_from_protocol
     from densing.measure.measurement import Measurement
     from densing.models.subject import Subject
 
@@ -85,7 +86,12 @@ def subject_of_results(path: Path, size: Size | None, frame: ReferenceFrame) -> 
         what = f"scores of {len(models)} models; keep one of them" if models else "no score of the frame's benchmarks"
         raise InputError(f"{path}: {what} ({', '.join(models or frame.benchmarks)})")
     items = {str(value.benchmark): value.samples for value in known if value.samples}
-    return Subject(models[0], size, {str(value.benchmark): value.score for value in known}, items)
+    for value in known:
+        if departures := departures_from_protocol(value):
+            typer.echo(
+                f"note: {path}: {value.benchmark} is not by the usual protocol: {', '.join(departures)}", err=True
+            )
+    return Subject(models[0], size, {str(v.benchmark): v.score for v in known if v.score is not None}, items)
 
 
 def frame_from_csv(name: str, losses: Path, scores: Path, tokens: str, options: dict[str, Any]) -> ReferenceFrame:
@@ -94,6 +100,7 @@ def frame_from_csv(name: str, losses: Path, scores: Path, tokens: str, options: 
 
     from densing.core.artifacts import sha256_of
     from densing.core.units import parse_count
+    from densing.fit.hold_out import with_held_out
     from densing.frame.frame import build_frame
 
     for path in (losses, scores):
@@ -101,7 +108,11 @@ def frame_from_csv(name: str, losses: Path, scores: Path, tokens: str, options: 
             raise InputError(f"{path}: no such file")
     spec = frame_spec(name, parse_count(tokens, "a token count for --tokens"), options)
     sources = {str(path): sha256_of(path) for path in (losses, scores)}
-    return build_frame(spec, pd.read_csv(losses), pd.read_csv(scores), made_from=sources)
+    tables = []
+    for path in (losses, scores):
+        table = pd.read_csv(path)
+        tables.append(with_held_out(table, str(path), range(2, len(table) + 2)))
+    return build_frame(spec, *tables, made_from=sources)
 
 
 def frame_from_ladder(

@@ -24,7 +24,8 @@ Seed = Annotated[int, typer.Option(help="Of the bootstrap.")]
 @app.command("loss")
 def loss(
     data: Annotated[
-        Path, typer.Argument(help="CSV with columns params, tokens, loss, and optionally weight, group, score.")
+        Path,
+        typer.Argument(help="CSV with columns params, tokens, loss, and optionally weight, group, score, held_out."),
     ],
     form: Annotated[str, typer.Option(help="two-term, irreducible (with E) or params-only.")] = "two-term",
     objective: Annotated[str, typer.Option(help="least-squares, log-least-squares or huber-log.")] = "least-squares",
@@ -56,6 +57,7 @@ def loss(
     from densing.fit.summary import summarise_loss_fit
 
     table = read_points(data, {"params": ("N",), "tokens": ("D",), "loss": ("conditional_loss", "L")}, select or [])
+    table = table[table["held_out"] == 0]
     settings: dict[str, Any] = {"form": form, "objective": objective, "delta": delta}
     fit = fit_loss_law(table["params"], table["tokens"], table["loss"], weights=table.get("weight"), **settings)
     summary = summarise_loss_fit(
@@ -77,7 +79,9 @@ def loss(
 
 @app.command("score")
 def score(
-    data: Annotated[Path, typer.Argument(help="CSV with columns loss, score (percent), and optionally held_out.")],
+    data: Annotated[
+        Path, typer.Argument(help="CSV with columns loss, score (percent), and optionally held_out (yes or no).")
+    ],
     floor: Annotated[float | None, typer.Option(help="Chance score held fixed, percent.")] = None,
     ceiling: Annotated[float | None, typer.Option(help="Highest score held fixed, percent.")] = None,
     anchor: Annotated[bool, typer.Option(help="Hold the curve to (0 nats, 100%).")] = True,
@@ -99,7 +103,7 @@ def score(
     from densing.fit.summary import summarise_score_fit
 
     table = read_points(data, {"loss": ("conditional_loss",), "score": ()}, select or [])
-    held = table["held_out"] == 1 if "held_out" in table else table["loss"].isna()
+    held = table["held_out"] == 1
     fitted = table[~held]
     fit = fit_score_curve(fitted["loss"], fitted["score"], floor=floor, ceiling=ceiling, anchor=anchor, items=items)
     summary = summarise_score_fit(fit, table[held], kind=_kind(bootstrap), replicates=replicates, seed=seed)
@@ -122,9 +126,12 @@ def read_points(path: Path, columns: dict[str, tuple[str, ...]], select: list[st
     Raises
     ------
     InputError
-        If the file or a column is missing, a cell is no number, or nothing is selected.
+        If the file or a column is missing, a cell is no number, nothing is selected, or held_out is neither
+        yes nor no.
     """
     import pandas as pd
+
+    from densing.fit.hold_out import with_held_out
 
     if not path.exists():
         raise InputError(f"{path}: no such file")
@@ -152,4 +159,4 @@ def read_points(path: Path, columns: dict[str, tuple[str, ...]], select: list[st
             cell = bad.iloc[0]
             raise InputError(f"{path}, line {int(cell['_line'])}: {found} = {str(cell[found])!r} is not a number")
         table = table.assign(**{name: numbers})
-    return table.drop(columns="_line").reset_index(drop=True)
+    return with_held_out(table, str(path), table["_line"].tolist()).drop(columns="_line").reset_index(drop=True)

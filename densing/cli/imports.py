@@ -25,6 +25,9 @@ def import_results(
     r"""Import results of another evaluation, with the settings that they state.
 
     Unknown tasks are listed, not dropped: a measurement holds all of them, the registry its own benchmarks.
+    A score counts as verified in the registry if the file states the registry's protocol: its shots, all items,
+    no chat template, the usual answer filter. The note of any other says what differs. Tables are in percent:
+    a bare number above 0 and up to 1 is refused, because it may be a fraction; write 0.6% if it is not.
 
     \b
     Examples:
@@ -33,6 +36,7 @@ def import_results(
       densing import summary_20240605.csv --to measurement
     """
     from densing.measure.importers import read_results
+    from densing.measure.importers.convert import departures_from_protocol, shots_in_words
 
     imported = read_results(results)
     if to not in ("nothing", "registry", "measurement"):
@@ -49,12 +53,20 @@ def import_results(
         )
         return
     rows = [
-        [v.model, str(v.benchmark), f"{v.score:.2f}", "" if v.shots is None else str(v.shots), v.task, v.metric]
+        [
+            v.model,
+            str(v.benchmark),
+            f"{v.score:.2f}",
+            shots_in_words(v),
+            v.task,
+            v.metric,
+            ", ".join(departures_from_protocol(v)) or "the registry's",
+        ]
         for v in imported.known
     ]
     typer.echo(f"{results.name}: {imported.harness}, {len(imported.values)} values")
     if rows:
-        typer.echo(table(rows, ["model", "benchmark", "score", "shots", "task", "metric"]))
+        typer.echo(table(rows, ["model", "benchmark", "score", "shots", "task", "metric", "protocol"]))
     if imported.unknown_tasks:
         typer.echo(f"{len(imported.unknown_tasks)} tasks that are no benchmark of densing:", err=True)
         typer.echo("  " + ", ".join(imported.unknown_tasks), err=True)

@@ -7,6 +7,9 @@ import re
 from densing.core.errors import InputError
 
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+_PERCENT = re.compile(
+    r"^\s*([+-]?[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(%?)\s*(?:\(([0-9]+)\s*/\s*([0-9]+)\))?\s*$", re.IGNORECASE
+)
 _SIZE = re.compile(r"^\s*([0-9][0-9_,]*\.?[0-9]*(?:e[+-]?[0-9]+)?)\s*([kmbgt]?)\s*$", re.IGNORECASE)
 
 
@@ -30,6 +33,42 @@ def parse_count(text: str | float, what: str = "a count") -> float:
     if not 0 < value < float("inf"):
         raise InputError(f"{text!r} is not {what}; it must be greater than zero")
     return value
+
+
+def parse_percent(text: str, where: str) -> tuple[float, int | None]:
+    """A score in percent as tables write it, ``40.0``, ``0.6%`` or ``40.0 (200/500)``, and its items where given.
+
+    A bare number above 0 and up to 1 is refused, because it can be meant as percent or as a fraction.
+
+    Raises
+    ------
+    InputError
+        Names `where`, the text, and what is allowed.
+
+    Examples
+    --------
+    >>> parse_percent("40.0 (200/500)", "line 2")
+    (40.0, 500)
+    """
+    match = _PERCENT.match(text)
+    try:
+        value = float(match[1] if match else text)
+    except ValueError:
+        raise InputError(f"{where}: {text!r} is not a number") from None
+    if not 0 <= value <= 100:
+        raise InputError(f"{where}: {text!r} is not a score in percent, which lies between 0 and 100")
+    if match and match[4]:
+        right, items = int(match[3]), int(match[4])
+        counted = 100 * right / items if items else float("nan")
+        if not abs(value - counted) <= 0.5:  # tables round to whole percent at most
+            raise InputError(f"{where}: {text!r} gives two scores, {value:g}% and {counted:g}% by its counts; keep one")
+        return value, items
+    if 0 < value <= 1 and not (match and match[2]):
+        raise InputError(
+            f"{where}: {text!r} can be read as {value:g}% or as a fraction, {100 * value:g}%; "
+            f"write '{value:g}%' or '{100 * value:g}%'"
+        )
+    return value, None
 
 
 def short_count(value: float) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from densing.core.errors import InputError
 from densing.fit.loss_law.fitting import fit_loss_law
 from densing.fit.loss_law.law import LossLawFit
 from densing.fit.score_curve.curve import ScoreCurveFit
@@ -15,6 +17,47 @@ from densing.fit.status import FitError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+YES = ("1", "1.0", "true", "t", "yes", "y", "on")
+NO = ("", "0", "0.0", "false", "f", "no", "n", "off")
+"""Spellings in a column held_out, in any case; an empty cell is a no, as where only points held out are marked."""
+
+
+def with_held_out(table: pd.DataFrame, source: str, lines: Sequence[int] | None = None) -> pd.DataFrame:
+    """The points with a column held_out of 1, for those that a fit must not see, and 0.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its column held_out, in whatever case, may hold booleans, or what `YES` and `NO` list; without one,
+        no point is held out.
+    source : str
+        For the error: the file or frame.
+    lines : sequence of int, optional
+        For the error: each row's line in the file; the number of the row if not given.
+
+    Raises
+    ------
+    InputError
+        For a cell that is neither yes nor no, and for two such columns.
+    """
+    columns = [c for c in table.columns if str(c).strip().lower().replace("-", "_").replace(" ", "_") == "held_out"]
+    if len(columns) > 1:
+        raise InputError(f"{source}: two columns say what is held out, {' and '.join(map(str, columns))}; keep one")
+    if not columns:
+        return table.assign(held_out=0)
+    held = []
+    for place, cell in enumerate(table[columns[0]]):
+        word = "" if cell is None or cell != cell else str(cell).strip().lower()  # NaN is empty
+        if word not in YES + NO:
+            where = f"line {lines[place]}" if lines is not None else f"row {place + 1}"
+            raise InputError(
+                f"{source}, {where}: {columns[0]} = {str(cell)!r} is neither yes nor no; "
+                "write yes or no, true or false, or 1 or 0"
+            )
+        held.append(int(word in YES))
+    return table.rename(columns={columns[0]: "held_out"}).assign(held_out=held)
 
 
 def hold_out_largest(fit: LossLawFit, sizes: int = 1) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from densing.core.config import read_yaml, validate
 from densing.core.errors import InputError, unknown
 from densing.fit.bootstrap import resample
+from densing.fit.hold_out import with_held_out
 from densing.fit.loss_law.fitting import fit_loss_law
 from densing.fit.loss_law.law import LossLawFit, LossLawMode
 from densing.fit.score_curve.curve import ScoreCurve, ScoreCurveFit
@@ -401,10 +402,10 @@ def build_frame(
     ----------
     spec : FrameSpec
     losses : DataFrame
-        Columns benchmark, params, tokens, conditional_loss (nats per token).
+        Columns benchmark, params, tokens, conditional_loss (nats per token), and optionally held_out.
     scores : DataFrame
-        Columns benchmark, checkpoint, conditional_loss, score (percent), and optionally held_out (1 keeps
-        a point out of the fit).
+        Columns benchmark, checkpoint, conditional_loss, score (percent), and optionally held_out, where yes
+        keeps a point out of the fit; see `densing.fit.hold_out.with_held_out`.
 
     Raises
     ------
@@ -421,7 +422,8 @@ def build_frame(
             raise InputError(
                 f"frame {spec.name}: no column {', '.join(missing)}; the points have {', '.join(map(str, table))}"
             )
-    scores = scores if "held_out" in scores else scores.assign(held_out=0)
+    scores = with_held_out(scores, f"frame {spec.name}, scores")
+    losses = with_held_out(losses, f"frame {spec.name}, losses").query("held_out == 0").drop(columns="held_out")
     if spec.average:
         losses = _with_average(losses, ["params", "tokens"], ["conditional_loss"], spec)
         scores = _with_average(scores, ["checkpoint", "held_out"], ["conditional_loss", "score"], spec)

@@ -1,6 +1,6 @@
 """pytest tests/measure/test_importers.py
 
-Every value of other people's results files, as it stands there.
+Every value of other people's results files, as it stands there, with the protocol it was measured by.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from densing.cli import app
 from densing.core.errors import InputError
 from densing.measure.importers import read_results
 from densing.measure.importers.convert import item_rows, measurements, registry_rows
+from densing.measure.importers.values import MMLU_SUBJECT
 from densing.measure.measurement import Measurement
+from densing.models.registry import ScoreEntry, load_registry
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,22 @@ def expected(given: Path) -> pd.DataFrame:
     return table
 
 
+GROUPS = ("mmlu", "mmlu_stem", "mmlu_other", "mmlu_humanities", "mmlu_social_sciences")
+"""lm-eval states no shots for them, or 0; theirs are those of their subjects."""
+
+
+def densing(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def into_registry(results: Path, folder: Path) -> list[ScoreEntry]:
+    """Rows of a registry to which `densing import` added a file."""
+    code, _, err = densing("import", results, "--to", "registry", "--out", folder)
+    assert code == 0, err
+    return [row for row in load_registry(folder).scores if row.source.startswith(results.name)]
+
+
 def number(cell: str) -> float | None:
     return float(cell) if cell else None
 
@@ -41,11 +61,16 @@ def test_every_value_is_imported_exactly(given: Path, expected: pd.DataFrame) ->
         wanted = {(row.task, row.metric, row.filter): row for row in rows.itertuples()}
         missing = wanted.keys() - found.keys()
         assert not missing, f"{file}: {sorted(missing)[:5]}"
+        own = {row.task: number(row.n_shot) for row in rows.itertuples()}
         for key, row in wanted.items():
             value = found[key]
             assert value.value == float(row.value), (file, key)
             assert value.stderr == number(row.stderr), (file, key)
-            assert value.shots == number(row.n_shot), (file, key)
+            parts = (
+                {shots for task, shots in own.items() if MMLU_SUBJECT.fullmatch(task)} if row.task in GROUPS else set()
+            )
+            assert value.shots == (parts.pop() if parts else number(row.n_shot)), (file, key)
+            assert not parts
             assert value.samples == number(row.n_samples), (file, key)
         assert not found.keys() - wanted.keys(), f"{file}: values that nobody expects"
 
@@ -117,13 +142,14 @@ def test_settings_of_lm_eval_as_a_dict_and_what_is_not_known(tmp_path: Path) -> 
     assert [row.shots for row in registry_rows(imported)] == ["4 (CoT)"]
 
 
-def test_samples_beside_the_results(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["jsonl", "json"])
+def test_samples_beside_the_results(ending: str, tmp_path: Path) -> None:
     path = written(tmp_path, "results_2025-01-01.json", LM_EVAL)
     samples = [
         {"doc_id": n, "doc": {}, "filter": "none", "metrics": ["acc"], "acc": n % 2, "filtered_resps": [[-1.0, False]]}
         for n in range(4)
     ]
-    written(tmp_path, "samples_hellaswag_2025-01-01.jsonl", "\n".join(map(json.dumps, samples)))
+    written(tmp_path, f"samples_hellaswag_2025-01-01.{ending}", "\n".join(map(json.dumps, samples)))
     imported = read_results(path)
     (measurement,) = measurements(imported)
     kept = measurement.write(tmp_path / "out", item_rows(imported, measurement))
@@ -169,8 +195,190 @@ def test_plain_csv_is_in_percent(tmp_path: Path) -> None:
     text = "model,benchmark,score,shots\nx,MMLU,61.5,5\nx,mystery,3,\n"
     imported = read_results(written(tmp_path, "scores.csv", text))
     assert [(v.benchmark, v.score, v.shots) for v in imported.values] == [("mmlu", 61.5, 5), (None, 3.0, None)]
-    with pytest.raises(InputError, match="look like fractions; give percent"):
-        read_results(written(tmp_path, "fractions.csv", "model,benchmark,score\nx,mmlu,0.6\n"))
+    text = "model,benchmark,score,shots\nx,bbh,50,3 (CoT)\nx,mmlu,0.6%,5-shot\nx,math,40.0 (200/500),4.0\n"
+    found = [
+        (row.benchmark, row.shots, row.score) for row in registry_rows(read_results(written(tmp_path, "s.csv", text)))
+    ]
+    assert found == [("bbh", "3 (CoT)", 50.0), ("mmlu", "5", 0.6), ("math", "4", 40.0)]
+
+
+OPENCOMPASS = "dataset,version,metric,mode,total_count,model-a\nmmlu,-,naive_average,ppl,14042,{}\n"
+PLAIN = "model,benchmark,score,source\nmodel-a,mmlu,{},a report\n"
+
+
+@pytest.mark.parametrize(("table", "line"), [(OPENCOMPASS, "line 2, column model-a"), (PLAIN, "line 2, column score")])
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("0.55", "can be read as 0.55% or as a fraction, 55%; write '0.55%' or '55%'"),
+        ("1", "can be read as 1% or as a fraction, 100%"),
+        ("0.4 (200/500)", "gives two scores, 0.4% and 40% by its counts"),
+        ("nan", "which lies between 0 and 100"),
+        ("inf", "which lies between 0 and 100"),
+        ("14042", "which lies between 0 and 100"),
+        ("-1", "which lies between 0 and 100"),
+        ("much", "is not a number"),
+    ],
+)
+def test_no_cell_of_a_table_is_read_in_two_ways(table: str, line: str, cell: str, message: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "table.csv", table.format(cell))
+    code, _, err = densing("import", path, "--to", "registry", "--out", tmp_path / "registry")
+    assert code == 2
+    assert line in err
+    assert message in err
+    assert not (tmp_path / "registry").exists()
+
+
+def test_scores_for_the_registry_are_read_by_the_same_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = densing("models", "import", written(tmp_path, "given.csv", PLAIN.format("0.55")))
+    assert code == 2
+    assert "given.csv, line 2: '0.55' can be read as 0.55% or as a fraction, 55%" in err
+    code, _, err = densing("models", "import", written(tmp_path, "given.csv", PLAIN.split("model-a")[0]))
+    assert code == 2
+    assert "no rows of scores" in err
+    assert not (tmp_path / "results").exists()
+    code, _, err = densing("models", "import", written(tmp_path, "given.csv", PLAIN.format("0.55%")))
+    assert code == 0, err
+    assert [row.score for row in load_registry(tmp_path / "results" / "registry").scores if row.model == "model-a"] == [
+        0.55
+    ]
+
+
+def test_a_column_of_counts_is_no_model(tmp_path: Path) -> None:
+    text = OPENCOMPASS.format("40.0 (200/500)") + "math,-,accuracy,gen,500,31.5\n"
+    imported = read_results(written(tmp_path, "summary.csv", text))
+    assert {(v.model, v.benchmark, v.score, v.samples) for v in imported.values} == {
+        ("model-a", "mmlu", 40.0, 500),
+        ("model-a", "math", 31.5, 500),
+    }
+    rows = into_registry(imported.path, tmp_path / "registry")
+    assert {row.model for row in rows} == {"model-a"}
+    assert not any(row.verified for row in rows)
+    assert all("does not state a limit of items or a chat template, shots not stated" in row.note for row in rows)
+    with pytest.raises(InputError, match=r"no column of a model; beside the dataset there are total_count"):
+        read_results(written(tmp_path, "summary.csv", "dataset,version,metric,mode,total_count\nmmlu,-,acc,gen,3\n"))
+
+
+def mmlu(shots: int = 5, config: Any = None, **more: Any) -> dict[str, Any]:
+    """Results of lm-eval 0.4: a group without shots of its own, and two of its parts."""
+    parts = ("mmlu_anatomy", "mmlu_virology")
+    return {
+        "results": {"mmlu": {"acc,none": 0.6}} | {part: {"acc,none": 0.6} for part in parts},
+        "group_subtasks": {"mmlu": ["mmlu_other"], "mmlu_other": list(parts)},
+        "configs": {part: {"num_fewshot": shots} for part in parts},
+        "n-shot": {"mmlu": 0} | dict.fromkeys(parts, shots),
+        "n-samples": {part: {"original": 100, "effective": 100} for part in parts},
+        "config": {"model_args": "pretrained=org/model", "limit": None} | (config or {}),
+        "model_name": "org/model",
+        "chat_template": None,
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (mmlu(), None),
+        (mmlu(config={"limit": 10.0}), "limit 10 items a task"),
+        (mmlu(**{"n-samples": {"mmlu_anatomy": {"original": 135, "effective": 10}}}), "10 of 135 items"),
+        (mmlu(chat_template="{{ messages }}"), "chat template"),
+        (mmlu(config={"apply_chat_template": True}), "chat template"),
+        (mmlu(fewshot_as_multiturn=True), "examples as turns of a chat"),
+        (mmlu(fewshot_as_multiturn=True, lm_eval_version="0.4.13"), None),
+        (mmlu(system_instruction="Be brief."), "system instruction"),
+        (mmlu(shots=0), "shots 0, not 5"),
+        (mmlu(results={"mmlu": {"acc,flexible-extract": 0.6}}), "answer filter flexible-extract"),
+    ],
+)
+def test_only_the_registrys_protocol_is_verified(data: dict[str, Any], why: str | None, tmp_path: Path) -> None:
+    (row,) = into_registry(written(tmp_path, "results.json", data), tmp_path / "registry")
+    assert (row.benchmark, row.score, row.verified) == ("mmlu", 60.0, why is None)
+    assert row.note.partition("not verified: ")[2] == (why or "")
+    (measurement,) = measurements(read_results(tmp_path / "results.json"))
+    assert measurement.tasks["mmlu"].settings["departures"] == ([why] if why else [])
+
+
+@pytest.mark.parametrize(
+    ("shots", "told"),
+    [
+        ({"n-shot": {"mmlu": 0, "mmlu_anatomy": 5, "mmlu_virology": 5}, "configs": {}}, "5"),
+        ({"n-shot": {"mmlu": 0, "mmlu_anatomy": 0, "mmlu_virology": 0}}, "5"),
+        ({"n-shot": {}}, "5"),
+        ({"group_subtasks": {}}, "5"),
+        ({"n-shot": {}, "configs": {}, "config": {"num_fewshot": 5}}, "5"),
+        (
+            {"configs": {"mmlu_anatomy": {"num_fewshot": 5}, "mmlu_virology": {"num_fewshot": 0}}, "n-shot": {}},
+            "not stated",
+        ),
+        ({"n-shot": {}, "configs": {}}, "not stated"),
+    ],
+)
+def test_shots_are_found_wherever_the_file_has_them(shots: dict[str, Any], told: str, tmp_path: Path) -> None:
+    (row,) = into_registry(written(tmp_path, "results.json", mmlu(**shots)), tmp_path / "registry")
+    assert row.shots == told
+    assert row.verified is (told == "5")
+
+
+def test_real_runs_keep_their_shots(given: Path, tmp_path: Path) -> None:
+    rows = {}
+    for name in ("results-0.4.3@state-spaces__mamba-130m", "results@meta-llama__Llama-3.2-1B", "pythia_raw_v0.3@1b"):
+        (path,) = given.glob(f"{name}*.json")
+        (rows[name],) = into_registry(path, tmp_path / name)
+    assert [(row.shots, row.verified) for row in rows.values()] == [("5", True), ("0", False), ("0", False)]
+    assert rows["pythia_raw_v0.3@1b"].note.endswith("not verified: shots 0, not 5")
+
+
+def test_tasks_inside_of_others_are_found(tmp_path: Path) -> None:
+    bbh = {"leaderboard_bbh": {"acc_norm,none": 0.31}, "leaderboard_bbh_snarks": {"acc_norm,none": 0.54}}
+    data = {"results": {"all": {"leaderboard": {"acc_norm,none": 0.3}, **bbh}, "leaderboard": {"acc_norm,none": 0.3}}}
+    data["groups"] = {"leaderboard_math_hard": {"exact_match,none": 0.01}}
+    path = written(tmp_path, "results.json", data)
+    code, out, err = densing("import", path, "--json")
+    assert code == 0, err
+    assert {v["task"]: v["score"] for v in json.loads(out)["values"]} == {
+        "leaderboard": 30.0,
+        "leaderboard_math_hard": 1.0,
+        "leaderboard_bbh": 31.0,
+        "leaderboard_bbh_snarks": 54.0,
+    }
+    data["results"]["leaderboard"] = {"acc_norm,none": 0.4}
+    with pytest.raises(InputError, match="'leaderboard' stands there twice with different values"):
+        read_results(written(tmp_path, "results.json", data))
+
+
+@pytest.mark.parametrize("score", [1.5, -0.1, float("nan"), float("inf")])
+def test_a_score_that_is_none_is_refused(score: float, tmp_path: Path) -> None:
+    path = written(tmp_path, "results_1.json", LM_EVAL | {"results": {"hellaswag": {"acc,none": score}}})
+    code, _, err = densing("import", path, "--to", "measurement", "--out", tmp_path / "out")
+    assert code == 2
+    assert f"results_1.json: hellaswag, acc = {score:g}: this score must lie between 0 and 1" in err
+    sample = {"doc_id": 0, "doc": {}, "filter": "none", "metrics": ["acc"], "acc": score, "filtered_resps": []}
+    path = written(tmp_path, "results_2.json", LM_EVAL)
+    beside = written(tmp_path, "samples_hellaswag_2.jsonl", json.dumps(sample | {"acc": 1}) + "\n" + json.dumps(sample))
+    code, _, err = densing("import", path, "--to", "measurement", "--out", tmp_path / "out")
+    assert code == 2
+    assert f"{beside.name}, sample 2 of hellaswag: acc = {score}: an item's score must lie between 0 and 1" in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [1.5, float("nan"), float("-inf"), "nan"])
+def test_a_log_probability_that_is_none_is_refused(value: float | str, tmp_path: Path) -> None:
+    pairs = [[-1.25, False], [value, str(True)]]
+    sample = {"doc_id": 0, "doc": {}, "filter": "none", "metrics": ["acc"], "acc": 1, "filtered_resps": pairs}
+    path = written(tmp_path, "results_2.json", LM_EVAL)
+    written(tmp_path, "samples_hellaswag_2.jsonl", json.dumps(sample))
+    code, _, err = densing("import", path, "--to", "measurement", "--out", tmp_path / "out")
+    assert code == 2
+    assert f"sample 1 of hellaswag: log-probability {float(value)}: it must be a finite number, and 0 at most" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_metric_that_is_no_share_gives_no_score(tmp_path: Path) -> None:
+    path = written(tmp_path, "results.json", LM_EVAL | {"results": {"lambada": {"perplexity,none": 12.5}}})
+    (measurement,) = measurements(read_results(path))
+    assert measurement.tasks["lambada"].score is None
+    assert measurement.tasks["lambada"].settings["values"][0]["value"] == 12.5
 
 
 @pytest.mark.parametrize(
@@ -179,6 +387,10 @@ def test_plain_csv_is_in_percent(tmp_path: Path) -> None:
         ("results.json", '{"results": {"mmlu": {"acc', "not readable as JSON, truncated perhaps"),
         ("results.json", "[1, 2]", "no 'results'; known are results of lm-eval, lighteval"),
         ("results.json", '{"results": {"mmlu": 0.5}}', "results of 'mmlu' are no mapping"),
+        ("results.json", '{"results": {"mmlu": {"alias": "mmlu", "acc,none": "N/A"}}}', "no value in it"),
+        ("table.csv", "model,benchmark,score\n", "no value in it"),
+        ("summary.csv", "dataset,version,metric,mode,m\nmmlu,-,acc,gen,-\n", "no value in it"),
+        ("table.csv", "model,benchmark,score,shots\nx,mmlu,50,many\n", "line 2, column shots: 'many' is no number"),
         ("table.csv", "a,b\n1,2\n", "neither an OpenCompass summary .* its columns are a, b"),
         ("table.csv", "model,benchmark,score\nx,mmlu,much\n", "line 2, column score: 'much' is not a number"),
         ("table.csv", "", "its columns are none"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def read_results(path: Path) -> Imported:
     Raises
     ------
     InputError
-        If it is missing, broken, or in none of the formats.
+        If it is missing, broken, in none of the formats, has no value, or a score that is out of range.
     """
     if path.is_dir():
         found = sorted(path.glob("**/results*.json"))
@@ -34,7 +35,16 @@ def read_results(path: Path) -> Imported:
         path = found[0]
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    return _read_csv(path) if path.suffix.lower() == ".csv" else _read_json(path)
+    imported = _read_csv(path) if path.suffix.lower() == ".csv" else _read_json(path)
+    if not imported.values:
+        raise InputError(f"{path}: there is no value in it, of no task and for no model; nothing to import")
+    for value in imported.values:
+        highest = 1 if value.is_fraction else 100
+        if value.is_fraction is not None and not (math.isfinite(value.value) and 0 <= value.value <= highest):
+            raise InputError(
+                f"{path}: {value.task}, {value.metric} = {value.value:g}: this score must lie between 0 and {highest}"
+            )
+    return imported
 
 
 def _read_json(path: Path) -> Imported:
@@ -51,7 +61,7 @@ def _read_csv(path: Path) -> Imported:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            columns = [column.strip() for column in reader.fieldnames or []]
+            columns = reader.fieldnames = [column.strip() for column in reader.fieldnames or []]
             rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not readable as CSV ({error})") from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from densing.core.artifacts import sha256_of
 from densing.core.errors import InputError
-from densing.measure.importers.values import CHAIN_OF_THOUGHT, MMLU_SUBJECT, Imported, ImportedValue
+from densing.measure.importers.values import CHAIN_OF_THOUGHT, Imported, ImportedValue
 from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ PREFERRED_METRICS = ("acc_norm", "acc", "exact_match", "pass@1", "extractive_mat
 
 def registry_rows(imported: Imported, model: str | None = None) -> list[ScoreEntry]:
     """Scores of known benchmarks, as the registry has them.
+
+    A row is verified where the file states the registry's protocol; the note of any other says what differs.
 
     Parameters
     ----------
@@ -38,31 +40,46 @@ def registry_rows(imported: Imported, model: str | None = None) -> list[ScoreEnt
     models = {value.model for value in imported.known}
     if model is not None and len(models) > 1:
         raise InputError(f"{imported.path} has {len(models)} models; import it without --model")
-    return [
-        ScoreEntry(
-            model=model or value.model,
-            benchmark=str(value.benchmark),
-            shots=_shots_in_words(value, imported),
-            score=round(value.score, 10),
-            source=imported.source,
-            note="; ".join(filter(None, (f"{value.task}, {value.metric}", value.note))),
-            verified=True,
+    rows = []
+    for value in imported.known:
+        percent = value.score
+        assert percent is not None  # or it would not be known
+        departures = departures_from_protocol(value)
+        answers = f"filter {value.filter}" if value.filter else ""
+        why = f"not verified: {', '.join(departures)}" if departures else ""
+        rows.append(
+            ScoreEntry(
+                model=model or value.model,
+                benchmark=str(value.benchmark),
+                shots=shots_in_words(value),
+                score=round(percent, 10),
+                source=imported.source,
+                note="; ".join(filter(None, (f"{value.task}, {value.metric}", answers, value.note, why))),
+                verified=not departures,
+            )
         )
-        for value in imported.known
-    ]
+    return rows
 
 
-def _shots_in_words(value: ImportedValue, imported: Imported) -> str:
-    """As the registry writes shots. lm-eval states none, or 0, for a group, and the right number for its parts."""
-    shots = value.shots
-    if value.benchmark == "mmlu":
-        parts = {v.shots for v in imported.values if v.model == value.model and MMLU_SUBJECT.fullmatch(v.task)}
-        shots = parts.pop() if len(parts) == 1 else shots
-    if shots is None:
+def departures_from_protocol(value: ImportedValue) -> tuple[str, ...]:
+    """In what a benchmark's value differs from the registry's protocol, as far as the file tells; empty if in none."""
+    from densing.models.registry import PROTOCOL
+
+    shots, allowed = shots_in_words(value), PROTOCOL.get(str(value.benchmark))
+    if allowed is None or shots in allowed:
+        return value.departures
+    return (*value.departures, f"shots {shots}, not {min(allowed, key=len)}")
+
+
+def shots_in_words(value: ImportedValue) -> str:
+    """As the registry writes shots."""
+    if value.shots is None:
         return "not stated"
+    if value.shots_in_words:
+        return value.shots_in_words
     if value.benchmark in ("humaneval", "mbpp"):
-        return f"{shots} (pass@1)"
-    return f"{shots} (CoT)" if value.task in CHAIN_OF_THOUGHT else str(shots)
+        return f"{value.shots} (pass@1)"
+    return f"{value.shots} (CoT)" if value.task in CHAIN_OF_THOUGHT else str(value.shots)
 
 
 def measurements(imported: Imported) -> list[Measurement]:
@@ -88,8 +105,14 @@ def _measurement(imported: Imported, model: str, values: Sequence[ImportedValue]
         results[name] = TaskResult(
             task=name,
             score=best.score,
-            score_items=best.samples or 0,
-            settings={"task": task, "metric": best.metric, "shots": best.shots, "values": every},
+            score_items=(best.samples or 0) if best.score is not None else 0,
+            settings={
+                "task": task,
+                "metric": best.metric,
+                "shots": best.shots,
+                "departures": list(departures_from_protocol(best)),
+                "values": every,
+            },
         )
     return Measurement(
         model=model.strip("/").replace("/", "--"),
@@ -111,6 +134,6 @@ def item_rows(imported: Imported, measurement: Measurement) -> dict[str, pd.Data
     return rows
 
 
-def _preference(value: ImportedValue) -> tuple[bool, int, str]:
+def _preference(value: ImportedValue) -> tuple[bool, bool, int, str]:
     place = PREFERRED_METRICS.index(value.metric) if value.metric in PREFERRED_METRICS else len(PREFERRED_METRICS)
-    return value.benchmark is None, place, value.metric
+    return value.benchmark is None, value.score is None, place, value.metric

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densing.core.errors import InputError
-from densing.measure.importers.values import Imported, ImportedValue, name_benchmarks
+from densing.measure.importers.values import SHARE, Imported, ImportedValue, name_benchmarks
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LOG_ONE = 1e-5
+"""The logarithm of a probability of one, up to rounding in single precision."""
 NOT_VALUES = ("alias", "name", "sample_len", "sample_count")
 TIMES_AND_TABLES = ("results", "groups", "configs", "versions", "n-shot", "n-samples", "group_subtasks", "samples",
                     "higher_is_better", "task_hashes", "pretty_env_info", "config_tasks", "summary_tasks",
@@ -24,9 +27,10 @@ def read_lm_eval(path: Path, data: Mapping[str, Any]) -> Imported:
     """Results of lm-eval: `metric` with a standard error beside it in 0.3, `metric,filter` since."""
     config = data.get("config") or {}
     model = _lm_eval_model(path, data, config)
+    departures = _departures(data, config)
     values = []
-    for task, entry in data["results"].items():
-        for key, value in _numbers(path, task, entry):
+    for task, entry in _tasks(path, data).items():
+        for key, value in _numbers(entry):
             metric, _, answer_filter = key.partition(",")
             if metric.endswith("_stderr"):
                 continue
@@ -37,10 +41,11 @@ def read_lm_eval(path: Path, data: Mapping[str, Any]) -> Imported:
                     metric=metric,
                     filter=answer_filter or None,
                     value=value,
-                    is_fraction=True,
-                    stderr=_number(entry.get(f"{metric}_stderr" + (f",{answer_filter}" if answer_filter else ""))),
+                    is_fraction=True if SHARE.fullmatch(metric) else None,
+                    stderr=_stderr(entry.get(f"{metric}_stderr" + (f",{answer_filter}" if answer_filter else ""))),
                     shots=_shots(task, data, config),
                     samples=_samples(task, data),
+                    departures=(*departures, *_left_out(task, data)),
                 )
             )
     version = data.get("lm_eval_version")
@@ -59,16 +64,77 @@ def _lm_eval_model(path: Path, data: Mapping[str, Any], config: Mapping[str, Any
     return f"{name}@{revision}" if revision and revision != "main" else str(name)
 
 
+def _tasks(path: Path, data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Every task's metrics, also of groups that stand apart, and of tasks inside of others (`all`, `leaderboard`)."""
+    found: dict[str, Mapping[str, Any]] = {}
+    waiting = [*data["results"].items(), *(data.get("groups") or {}).items()]
+    while waiting:
+        task, entry = waiting.pop(0)
+        if not isinstance(entry, Mapping):
+            raise InputError(f"{path}: results of {task!r} are no mapping of metrics to values")
+        waiting += [(inner, metrics) for inner, metrics in entry.items() if isinstance(metrics, Mapping)]
+        known = found.get(task, {})
+        if any(value != known.get(key, value) for key, value in _numbers(entry) if not math.isnan(value)):
+            raise InputError(f"{path}: {task!r} stands there twice with different values; keep one")
+        found[task] = {**entry, **known}
+    return found
+
+
+def _departures(data: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """What the run did otherwise than a plain one: a chat, fewer items, an instruction before every question."""
+    found = []
+    if config.get("limit") not in (None, "None"):
+        found.append(f"limit {config['limit']:g} items a task")
+    if any(s.get(key) for s in (data, config) for key in ("chat_template", "chat_template_sha", "apply_chat_template")):
+        found.append("chat template")
+    elif data.get("fewshot_as_multiturn") and "lm_eval_version" not in data:
+        # The early versions demanded a template for this, and did not write down that of every engine.
+        found.append("examples as turns of a chat")
+    if data.get("system_instruction"):
+        found.append("system instruction")
+    if config.get("gen_kwargs"):
+        found.append(f"generation options {config['gen_kwargs']}")
+    return found
+
+
+def _parts(task: str, data: Mapping[str, Any]) -> set[str]:
+    """The tasks that a group is made of, without the groups among them; empty for a task."""
+    subtasks = data.get("group_subtasks") or {}
+    found: set[str] = set()
+    waiting = list(subtasks.get(task) or [])
+    while waiting:
+        part = waiting.pop()
+        if part not in found:
+            found.add(part)
+            waiting += subtasks.get(part) or []
+    parts = {part for part in found if not subtasks.get(part)}
+    if not parts and task not in (data.get("configs") or {}):  # no list: a group has no configuration of its own
+        parts = {part for part in data.get("configs") or {} if part.startswith(f"{task}_")}
+    return parts
+
+
 def _shots(task: str, data: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
-    """From the table of shots, the task's own configuration, or, in 0.3, the run's."""
-    for found in (
-        (data.get("n-shot") or {}).get(task),
-        ((data.get("configs") or {}).get(task) or {}).get("num_fewshot"),
-        config.get("num_fewshot"),
-    ):
-        if isinstance(found, int | float):
-            return int(found)
-    return None
+    """Shots of a task, or what all parts of a group have in common.
+
+    lm-eval writes 0 into its table where it knows none, as it does for groups; so a number from elsewhere counts
+    before that 0. The run's own number is all that 0.3 has.
+    """
+    if parts := _parts(task, data):
+        shots = {_shots(part, data, config) for part in parts}
+        return shots.pop() if len(shots) == 1 else None
+    own = ((data.get("configs") or {}).get(task) or {}).get("num_fewshot")
+    table = (data.get("n-shot") or {}).get(task)
+    run = config.get("num_fewshot") if own is None else None
+    stated = [int(found) for found in (own, table, run) if isinstance(found, int | float)]
+    return next((found for found in stated if found), 0 if stated else None)
+
+
+def _left_out(task: str, data: Mapping[str, Any]) -> list[str]:
+    """Whether a task, or a part of it, was asked on some of its items only."""
+    counts = [(data.get("n-samples") or {}).get(part) for part in _parts(task, data) or {task}]
+    pairs = [(c.get("effective"), c.get("original")) for c in counts if isinstance(c, Mapping)]
+    asked, every = (sum(pair[i] or 0 for pair in pairs) for i in (0, 1))
+    return [f"{asked} of {every} items"] if asked < every else []
 
 
 def _samples(task: str, data: Mapping[str, Any]) -> int | None:
@@ -79,44 +145,63 @@ def _samples(task: str, data: Mapping[str, Any]) -> int | None:
 def _lm_eval_samples(path: Path, data: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Rows of the tasks whose samples lm-eval wrote beside the results, or inside them."""
     stamp = re.sub(r"^results_?", "", path.stem)
-    found = {task: rows for task, rows in (data.get("samples") or {}).items() if isinstance(rows, list)}
-    for task in data["results"]:
+    found = {task: (path, rows) for task, rows in (data.get("samples") or {}).items() if isinstance(rows, list)}
+    for task in _tasks(path, data):
         for beside in (f"samples_{task}_{stamp}.jsonl", f"samples_{task}_{stamp}.json"):
             if (path.parent / beside).is_file():
-                found[task] = _read_samples(path.parent / beside)
-    return {task: _sample_rows(task, rows) for task, rows in found.items()}
+                found[task] = path.parent / beside, _read_samples(path.parent / beside)
+    return {task: _sample_rows(source, task, rows) for task, (source, rows) in found.items()}
 
 
 def _read_samples(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8")
+    """One JSON value of all samples, or one a line, whichever of the two endings the file has."""
     try:
-        if path.suffix == ".json":
+        text = path.read_text(encoding="utf-8")
+        if text.lstrip().startswith("["):
             return list(json.loads(text))
         return [json.loads(line) for line in text.split("\n") if line.strip()]
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as JSON, truncated perhaps ({error})") from error
 
 
-def _sample_rows(task: str, samples: list[dict[str, Any]]) -> pd.DataFrame:
+def _sample_rows(path: Path, task: str, samples: list[dict[str, Any]]) -> pd.DataFrame:
     """One row per item, in the columns of a measurement; the first filter's where there are several."""
     import pandas as pd
 
     first_filter = samples[0].get("filter") if samples else None
     rows = []
-    for sample in samples:
+    for number, sample in enumerate(samples, 1):
         if sample.get("filter") != first_filter:
             continue
+        where = f"{path}, sample {number} of {task}"
         metrics = sample.get("metrics") or [name for name in ("acc", "exact_match", "acc_norm") if name in sample]
-        scores = [sample[name] for name in metrics if isinstance(sample.get(name), int | float)]
+        shares = [name for name in metrics if SHARE.fullmatch(name) and isinstance(sample.get(name), int | float)]
+        for metric in shares:
+            if not 0 <= sample[metric] <= 1:
+                raise InputError(f"{where}: {metric} = {sample[metric]}: an item's score must lie between 0 and 1")
+        _check_log_probabilities(where, sample.get("filtered_resps"))
         name = sample["doc"].get("id") if isinstance(sample.get("doc"), Mapping) else None
         rows.append(
             {
                 "item": str(name if name is not None else f"{task}/{sample['doc_id']}"),
-                "correct": float(scores[0]) if scores else None,
+                "correct": float(sample[shares[0]]) if shares else None,
                 "response": json.dumps(sample.get("filtered_resps"), ensure_ascii=False),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _check_log_probabilities(where: str, responses: Any) -> None:
+    """Refuse answers' log-probabilities that are none: lm-eval writes pairs of one and whether it is the likeliest."""
+    if not isinstance(responses, list):
+        return
+    if len(responses) == 2 and responses[1] in (True, False, "True", "False"):
+        value = float(responses[0])
+        if not -math.inf < value <= LOG_ONE:
+            raise InputError(f"{where}: log-probability {value}: it must be a finite number, and 0 at most")
+        return
+    for response in responses:
+        _check_log_probabilities(where, response)
 
 
 def read_lighteval(path: Path, data: Mapping[str, Any]) -> Imported:
@@ -124,11 +209,21 @@ def read_lighteval(path: Path, data: Mapping[str, Any]) -> Imported:
     general = data["config_general"]
     model_config = general.get("model_config") or {}
     model = str(general.get("model_name") or model_config.get("model_name") or path.stem)
+    departures = []
+    if general.get("max_samples") is not None:
+        departures.append(f"limit {general['max_samples']} items a task")
+    templates = [s.get("use_chat_template", s.get("override_chat_template")) for s in (general, model_config)]
+    if any(templates):
+        departures.append("chat template")
+    elif False not in templates:
+        departures.append("the file does not state whether a chat template was applied")
+    if general.get("system_prompt") or model_config.get("system_prompt"):
+        departures.append("system instruction")
     values = []
-    for key, entry in data["results"].items():
+    for key, entry in _tasks(path, data).items():
         task, shots = _lighteval_task(key)
         described = (data.get("config_tasks") or {}).get(key) or {}
-        for metric, value in _numbers(path, key, entry):
+        for metric, value in _numbers(entry):
             if metric.endswith("_stderr"):
                 continue
             values.append(
@@ -138,10 +233,11 @@ def read_lighteval(path: Path, data: Mapping[str, Any]) -> Imported:
                     metric=metric,
                     filter=None,
                     value=value,
-                    is_fraction=True,
-                    stderr=_number(entry.get(f"{metric}_stderr")),
-                    shots=shots,
+                    is_fraction=True if SHARE.fullmatch(metric) else None,
+                    stderr=_stderr(entry.get(f"{metric}_stderr")),
+                    shots=shots or described.get("num_fewshots") or shots,
                     samples=described.get("effective_num_docs"),
+                    departures=tuple(departures),
                 )
             )
     version = general.get("lighteval_sha") or ""
@@ -162,12 +258,16 @@ def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in TIMES_AND_TABLES}
 
 
-def _numbers(path: Path, task: str, entry: Any) -> Iterator[tuple[str, float]]:
-    if not isinstance(entry, Mapping):
-        raise InputError(f"{path}: results of {task!r} are no mapping of metrics to values")
+def _numbers(entry: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for key, value in entry.items():
         if key not in NOT_VALUES and (number := _number(value)) is not None:
             yield key, number
+
+
+def _stderr(value: Any) -> float | None:
+    """None also where it is not a number, as lm-eval gives it for one item."""
+    number = _number(value)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _number(value: Any) -> float | None:

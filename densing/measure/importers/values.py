@@ -29,6 +29,15 @@ KNOWN: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Benchmark: the tasks that are it in some harness, and the metrics that are its score, the preferred first."""
 
+STANDARD_FILTERS = {"bbh": {"get-answer"}, "humaneval": {"create_test"}}
+"""Answer filters of lm-eval's own tasks, beside `none`."""
+
+SHARE = re.compile(
+    r"(?:.*_)?acc(?:uracy)?(?:_.*)?|exact(?:_str)?_match|em|qem|(?:.*_)?pass(?:@|_at_)\d+|mc[12]|multiple_choice_grade"
+    r"|extractive_match|math_verify|pct_stereotype"
+)
+"""Metrics of lm-eval and lighteval that are a share of right answers, from 0 to 1."""
+
 CHAIN_OF_THOUGHT = {"bbh_cot_fewshot", "bbh", "minerva_math"}
 MMLU_SUBJECTS = 57
 MMLU_SUBJECT = re.compile(r"(?:hendrycksTest-|mmlu[_:-])(?!stem$|other$|humanities$|social_sciences$|_average$)(.+)")
@@ -46,15 +55,20 @@ class ImportedValue:
         lm-eval's answer filter.
     value : float
         As it stands in the file.
-    is_fraction : bool
-        Whether 1 means all right (as in lm-eval), and not 100.
+    is_fraction : bool or None
+        Whether 1 means all right (as in lm-eval), and not 100; None for a metric that is no share of
+        right answers, such as a perplexity.
     stderr : float or None
         In the unit of the value.
     shots, samples : int or None
-        As the file states them.
+        As the file states them; of a group, the shots that its parts have in common.
+    shots_in_words : str
+        As the registry writes them, such as `3 (CoT)`, where the file does.
     benchmark : str or None
         densing's name for it; None for a task it does not know, or for a second metric of one it does.
     note : str
+    departures : tuple of str
+        What is known to differ from a plain run on every item, or what the file leaves open.
     """
 
     model: str
@@ -62,17 +76,19 @@ class ImportedValue:
     metric: str
     filter: str | None
     value: float
-    is_fraction: bool
+    is_fraction: bool | None
     stderr: float | None = None
     shots: int | None = None
     samples: int | None = None
     benchmark: str | None = None
     note: str = ""
+    shots_in_words: str = ""
+    departures: tuple[str, ...] = ()
 
     @property
-    def score(self) -> float:
-        """Percent, where the value is one of a hundred at all."""
-        return 100.0 * self.value if self.is_fraction else self.value
+    def score(self) -> float | None:
+        """Percent; None where the metric is no share of right answers."""
+        return None if self.is_fraction is None else 100.0 * self.value if self.is_fraction else self.value
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ class Imported:
 
     @property
     def known(self) -> list[ImportedValue]:
-        """Values that are the score of a benchmark."""
+        """Values that are the score of a benchmark; none of them is without one."""
         return [value for value in self.values if value.benchmark]
 
     @property
@@ -124,9 +140,17 @@ def name_benchmarks(values: Sequence[ImportedValue]) -> tuple[ImportedValue, ...
         for benchmark, tasks in KNOWN.items():
             candidates = [place for place in own if _rank(named[place], tasks) is not None]
             if candidates:
-                best = min(candidates, key=lambda place: _rank(named[place], tasks) or (0, 0))
-                note = "chain of thought" if named[best].task in CHAIN_OF_THOUGHT else named[best].note
-                named[best] = replace(named[best], benchmark=benchmark, note=note)
+                best = min(
+                    candidates, key=lambda place: (_rank(named[place], tasks), _unusual(named[place], benchmark))
+                )
+                value, unusual = named[best], _unusual(named[best], benchmark)
+                thought = "chain of thought" if value.task in CHAIN_OF_THOUGHT else ""
+                named[best] = replace(
+                    value,
+                    benchmark=benchmark,
+                    note="; ".join(filter(None, (thought, value.note))),
+                    departures=(*value.departures, *([f"answer filter {value.filter}"] if unusual else [])),
+                )
             elif benchmark == "mmlu" and (mean := _mean_of_subjects([named[place] for place in own])):
                 named.append(mean)
     return tuple(named)
@@ -135,9 +159,15 @@ def name_benchmarks(values: Sequence[ImportedValue]) -> tuple[ImportedValue, ...
 def _rank(value: ImportedValue, tasks: dict[str, tuple[str, ...]]) -> tuple[int, int] | None:
     """Preference of a value for a benchmark; None if it is not its score."""
     task = value.task.lower()
-    if task not in tasks or value.metric.lower() not in tasks[task]:
+    if value.score is None or task not in tasks or value.metric.lower() not in tasks[task]:
         return None
     return list(tasks).index(task), tasks[task].index(value.metric.lower())
+
+
+def _unusual(value: ImportedValue, benchmark: str) -> bool:
+    """Whether lm-eval took the answers by another filter than the benchmark's own; other harnesses name a mode."""
+    own = {None, "none", "gen", "ppl"} | STANDARD_FILTERS.get(benchmark, set())
+    return value.filter not in own
 
 
 def _mean_of_subjects(values: Iterable[ImportedValue]) -> ImportedValue | None:
@@ -156,4 +186,5 @@ def _mean_of_subjects(values: Iterable[ImportedValue]) -> ImportedValue | None:
         shots=shots.pop() if len(shots) == 1 else None,
         benchmark="mmlu",
         note="mean of the 57 subjects",
+        departures=tuple(dict.fromkeys(part for value in subjects.values() for part in value.departures)),
     )
