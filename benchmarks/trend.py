@@ -31,7 +31,7 @@ def plain_densities(frame, models):
     rng = np.random.default_rng(0)
     for model in models:
         score = frame.average_score(model.scores)
-        for law, curve in zip(draws.across, draws.curve, strict=True):
+        for law, curve in zip(draws.full, draws.curve, strict=True):
             noisy = score + rng.standard_normal() * 0.3
             rise = (noisy - curve[3]) / curve[0]
             if 0 < rise < 1:

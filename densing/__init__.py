@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from densing.models.subject import Subject as Subject
     from densing.trend.exponential import Trend as Trend
     from densing.trend.exponential import fit_trend as fit_trend
+    from densing.trend.exponential import trend_of as trend_of
 
 __version__ = "0.1.0"
 
@@ -42,7 +43,7 @@ _HOMES = {
     "densing.frame.spec": ("FrameSpec",),
     "densing.models.registry": ("Registry", "load_registry"),
     "densing.models.size": ("Size",),
-    "densing.trend.exponential": ("Trend", "fit_trend"),
+    "densing.trend.exponential": ("Trend", "fit_trend", "trend_of"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

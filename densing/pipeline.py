@@ -201,10 +201,10 @@ def write_report(
     from densing.report.build import replacing
     from densing.report.figures import compose as figures
     from densing.report.figures.style import save_all
-    from densing.trend.exponential import fit_trend
+    from densing.trend.exponential import trend_of
 
     published = density_set("densing-law-2025", "published")
-    trend = fit_trend(published.dates, published.values, models=published.names, draws=published.draws)
+    trend = trend_of(published)
     with replacing(out) as folder:
         save_all(figures.ladder_figure(frame), folder / "loss_against_compute")
         save_all(figures.curves_figure(frame), folder / "loss_to_score")
@@ -228,7 +228,7 @@ def checkpoint_table(scored: Sequence[Scored]) -> pd.DataFrame:
 
 def rows_for_people(scored: Sequence[Scored]) -> tuple[list[str], list[list[str]]]:
     """Heading and cells of the same for a terminal or a page."""
-    header = ["checkpoint", "density by loss", "95%", "status", "density by score", "95%", "status", "what"]
+    header = ["checkpoint", "density by loss", "95% full", "status", "density by score", "95% full", "status", "what"]
     rows = [
         [
             one.name,

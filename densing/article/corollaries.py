@@ -9,11 +9,12 @@ import numpy as np
 
 from densing.density.densities import percentile_interval
 from densing.density.published import api_prices, published_densities
-from densing.density.sets import registry_set
+from densing.density.sets import density_set, registry_set
+from densing.fit.profile import Interval, hull
 from densing.frame.frame import load_frame
 from densing.models.registry import load_registry
 from densing.trend.change import CHATGPT, SlopeChange, slope_change
-from densing.trend.exponential import DAYS_PER_MONTH, Trend, fit_trend
+from densing.trend.exponential import DAYS_PER_MONTH, Trend, fit_trend, trend_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ class Corollary:
     name, unit : str
     ours, article : float
     low, high : float
-        95% interval of ours; NaN where there is none.
+        95% interval of ours, the full one where densities of a frame are behind it; NaN where there is none.
     reason : str
         Why they differ, or that they do not.
     """
@@ -67,6 +68,8 @@ def mmlu_change() -> SlopeChange:
 
 def combined_doubling_days(density_days: float, chip_years: float = MOORE_YEARS) -> float:
     """Doubling time of what a chip of one price can run: rates add, 1/T = 1/T_density + 1/T_chip."""
+    if density_days == 0:
+        return 0.0
     return 1 / (1 / density_days + 1 / (chip_years * 365.25))
 
 
@@ -103,8 +106,10 @@ def registry_compression(frame: str = "densing-law-2025") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        model, parent, density, parent_density, ratio, ratio_low, ratio_high, release_date; pairs of which
-        both have a density. Errors of the frame are common to both and cancel in the ratio.
+        model, parent, density, parent_density, ratio, its full interval (ratio_low, ratio_high) and its
+        conditional one, the shares of the draws behind each that have no ratio, release_date; pairs of
+        which both have a density. Errors of the frame are common to both and cancel in the ratio; a draw in
+        which both are out of range has no ratio and is missing.
     """
     import pandas as pd
 
@@ -117,7 +122,9 @@ def registry_compression(frame: str = "densing-law-2025") -> pd.DataFrame:
             continue
         own, before = found[model], found[parent]
         with np.errstate(divide="ignore", invalid="ignore"):
-            interval = percentile_interval(own.draws_within / before.draws_within)
+            draws, draws_conditional = own.draws / before.draws, own.draws_conditional / before.draws_conditional
+        conditional = percentile_interval(draws_conditional)
+        full = hull(conditional, percentile_interval(draws))
         rows.append(
             {
                 "model": model,
@@ -125,8 +132,12 @@ def registry_compression(frame: str = "densing-law-2025") -> pd.DataFrame:
                 "density": own.value,
                 "parent_density": before.value,
                 "ratio": own.value / before.value,
-                "ratio_low": interval.low,
-                "ratio_high": interval.high,
+                "ratio_low": full.low,
+                "ratio_high": full.high,
+                "missing_share": float(np.isnan(draws).mean()),
+                "ratio_low_conditional": conditional.low,
+                "ratio_high_conditional": conditional.high,
+                "missing_share_conditional": float(np.isnan(draws_conditional).mean()),
                 "release_date": registry.models[model].release_date,
             }
         )
@@ -153,18 +164,20 @@ def corollaries(
     Parameters
     ----------
     trend : Trend, optional
-        Whose doubling time enters; that of the article's main panel where not given.
+        Whose doubling time enters; that of the article's main panel where not given. Where its frontier
+        is censored, what rests on it is NaN and says so.
     prices : Trend, optional
         `price_trend` of the article's panel, where it is at hand.
     change : SlopeChange, optional
         `mmlu_change`, where it is at hand.
     """
     if trend is None:
-        panel = published_densities()
-        trend = fit_trend(panel["release_date"].to_numpy(), panel["density"], models=list(panel["model"]))
+        trend = trend_of(density_set("densing-law-2025", "published"))
     prices = prices or price_trend()
     change = change or mmlu_change()
-    doubling = trend.doubling_interval_days
+    days, doubling = trend.doubling_time_days, trend.doubling_interval_days
+    if trend.censored:
+        days, doubling = np.nan, Interval(np.nan, np.nan)
     halving = prices.doubling_interval_days
     pairs = compression_table()
     worse = pairs[pairs["ratio"] < 1]
@@ -173,10 +186,10 @@ def corollaries(
     return [
         Corollary(
             "doubling time of density",
-            trend.doubling_time_days / DAYS_PER_MONTH,
+            days / DAYS_PER_MONTH,
             3.5,
             "months",
-            "the article rounds 3.49; its preprint said 3.3",
+            f"not identified: {trend.censored}" if trend.censored else "the article rounds 3.49; its preprint said 3.3",
             doubling.low / DAYS_PER_MONTH,
             doubling.high / DAYS_PER_MONTH,
         ),
@@ -192,12 +205,14 @@ def corollaries(
         ),
         Corollary(
             "densing times Moore: doubling time of what a chip can run",
-            combined_doubling_days(trend.doubling_time_days),
+            combined_doubling_days(days),
             88,
             "days",
-            f"1/T = 1/{trend.doubling_time_days:.1f} d + 1/{MOORE_YEARS} y; 88 follows from the preprint's 3.3 months",
+            f"not identified: {trend.censored}"
+            if trend.censored
+            else f"1/T = 1/{days:.1f} d + 1/{MOORE_YEARS} y; 88 follows from the preprint's 3.3 months",
             combined_doubling_days(doubling.low),
-            combined_doubling_days(doubling.high) if np.isfinite(doubling.high) else np.inf,
+            np.inf if np.isinf(doubling.high) else combined_doubling_days(doubling.high),
         ),
         Corollary(
             "slope on MMLU before ChatGPT",

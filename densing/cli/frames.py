@@ -80,6 +80,7 @@ def compare(
     model: Annotated[
         list[str] | None, typer.Option(help="Show this model's density in every frame; repeat it.")
     ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Name every model that was left out.")] = False,
     json: JsonFlag = False,
 ) -> None:
     r"""Densities and doubling time of one set of models under each frame, side by side.
@@ -91,11 +92,13 @@ def compare(
     """
     from densing.core.progress import console
     from densing.frame.frame import frame_names, load_frame
+    from densing.trend.exponential import AT_CHANCE, TOO_DENSE, left_out_lines
     from densing.trend.rulers import compare_frames, densities_side_by_side
 
     with console.status("refitting the frames' replicates"):
         rows = compare_frames([load_frame(name) for name in names or frame_names()], models)
-    shown = model or [name for name in rows[0].densities.names if rows[0].trend and name in _frontier_names(rows[0])]
+    frontier = rows[0].identified.frontier_names if rows[0].identified else ()
+    shown = model or [name for name in rows[0].densities.names if name in frontier]
     for name in shown:
         if name not in rows[0].densities.names:
             raise unknown("model of this set", name, rows[0].densities.names)
@@ -105,7 +108,7 @@ def compare(
         return
     cells = []
     for row in rows:
-        data, (doubling, within, across) = row.to_dict(), row.texts
+        data = row.to_dict()
         cells.append(
             [
                 row.frame.name,
@@ -114,30 +117,27 @@ def compare(
                 f"{data['E']:.3f}",
                 f"{data['data_floor']:.3f}",
                 f"{data['in_range']}/{data['models']}",
-                doubling,
-                within,
-                across,
+                *row.texts,
             ]
         )
-    header = ["frame", "α", "β", "E", "floor at D₀", "in range", "doubling", "95%, this optimum", "95%, all optima"]
+    header = ["frame", "α", "β", "E", "floor at D₀", "in range", "doubling", "95% full", "95% conditional"]
     typer.echo(table(cells, header))
+    typer.echo("95% full: over all optima of the frame's law; conditional: at the optimum that the frame reads\n")
+    draws = [[row.frame.name, *row.shares_texts] for row in rows]
+    typer.echo(table(draws, ["draws", "behind full", "behind conditional"]))
+    typer.echo("missing: the replicate lacks that optimum; out of range: some model has no finite size in the draw;")
+    typer.echo("an interval holds for the draws that are left, and is open where those are fewer than half")
     for row in rows:
-        share = row.trend.out_of_range_share if row.trend else 0
-        if share > 0.005:
-            typer.echo(
-                f"  {row.frame.name}: in {share:.0%} of the draws a model has no finite size; "
-                "its interval holds for the rest"
-            )
-    typer.echo("\ndensity (95% at the frame's optimum)")
-    rows_of_text = [[str(v) for v in values] for values in side_by_side.to_numpy().tolist()]
-    typer.echo(table(rows_of_text, [str(column) for column in side_by_side]))
-
-
-def _frontier_names(row: object) -> set[str]:
-    from densing.trend.rulers import FrameRow
-
-    assert isinstance(row, FrameRow)
-    return set() if row.trend is None else {row.trend.models[i] for i in row.trend.members}
+        out_of_range = {reason: row.left_out[reason] for reason in (TOO_DENSE, AT_CHANCE) if reason in row.left_out}
+        for line in [row.reason] * bool(row.reason) + left_out_lines(out_of_range, name_all=verbose):
+            typer.echo(f"{row.frame.name}: {line}")
+    in_every_frame = {why: who for why, who in rows[0].left_out.items() if why not in (TOO_DENSE, AT_CHANCE)}
+    for line in left_out_lines(in_every_frame, name_all=verbose):
+        typer.echo(line)
+    if shown:
+        typer.echo("\ndensity (95% full)")
+        rows_of_text = [[str(v) for v in values] for values in side_by_side.to_numpy().tolist()]
+        typer.echo(table(rows_of_text, [str(column) for column in side_by_side]))
 
 
 @app.command("build")

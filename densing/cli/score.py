@@ -43,7 +43,7 @@ def score(
     by_loss: Annotated[
         bool, typer.Option("--by-loss", help="With --suite: from the measured losses; needs the ladder's tokeniser.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the noise of scores.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the resampled test items.")] = 0,
     card: Annotated[bool, typer.Option("--card", help="Print the block for a Hugging Face model card.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -78,6 +78,9 @@ def score(
         return
     typer.echo(f"{given.name or 'model'} in frame {reference.name}, D₀ = {reference.spec.tokens:.3g} tokens")
     typer.echo(density_table(results))
+    typer.echo("95% full: over all optima of the frame's law; conditional: at the optimum that the frame reads")
+    typer.echo(f"\n{shares_table(results)}")
+    typer.echo("missing: the replicate lacks that optimum; out of range: its density is zero or infinite")
     for note in dict.fromkeys(note for result in results for note in result.notes):
         typer.echo(f"  note: {note}")
 
@@ -153,12 +156,29 @@ def density_table(results: list[Density]) -> str:
                 short_count(result.effective_size) if math.isfinite(result.effective_size) else "",
                 short_count(result.size),
                 result.text,
-                str(result.interval_within),
                 str(result.interval),
+                str(result.interval_conditional),
                 str(result.status),
             ]
         )
-    header = ["benchmark", "score", "loss", "N̂", "size", "density", "95%, frame's optimum", "95%, all optima", "status"]
+    header = ["benchmark", "score", "loss", "N̂", "size", "density", "95% full", "95% conditional", "status"]
+    return table(rows, header)
+
+
+def shares_table(results: list[Density]) -> str:
+    """Shares of the draws behind each interval that have no value, as an aligned table."""
+    rows = [
+        [
+            result.benchmark,
+            *(
+                f"{share:.1%}"
+                for shares in (result.shares, result.shares_conditional)
+                for share in (shares.missing, shares.out_of_range)
+            ),
+        ]
+        for result in results
+    ]
+    header = ["draws", "full: missing", "out of range", "conditional: missing", "out of range"]
     return table(rows, header)
 
 

@@ -38,7 +38,8 @@ def trend(
         bool, typer.Option("--leave-one-out", help="The slope without each frontier model.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Write the trend as an artifact into this folder.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the interval.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the trend's intervals.")] = 0,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Name every model that was left out.")] = False,
     json: JsonFlag = False,
 ) -> None:
     r"""The densest models over time: slope, doubling time, what it forecasts.
@@ -50,19 +51,11 @@ def trend(
       densing trend --models registry --since 2023-02-24 --leave-one-out
       densing trend --forecast 2026-01-01 --score average=60 --params 1B
     """
-    from densing.density.sets import density_set
-    from densing.trend.exponential import fit_trend
+    from densing.density.sets import INCOMPLETE, density_set
+    from densing.trend.exponential import left_out_lines, trend_of
 
     chosen = density_set(frame, models, panel=panel).between(_date(since, "--since"), _date(until, "--until"))
-    fitted = fit_trend(
-        chosen.dates,
-        chosen.values,
-        models=chosen.names,
-        draws=chosen.draws,
-        frontier=_frontier(frontier),
-        quantile=quantile,
-        seed=seed,
-    )
+    fitted = trend_of(chosen, frontier=_frontier(frontier), quantile=quantile, seed=seed)
     extras = _extras(fitted, frame, forecast, scores or [], params, change_at, find_change, leave_one_out, chosen, seed)
     if out is not None:
         from densing.density.sets import write_trend
@@ -71,12 +64,17 @@ def trend(
     if json:
         print_json(
             fitted.to_dict()
+            | {"incomplete": list(chosen.incomplete)}
             | {"members": fitted.members_table().to_dict("records")}
             | {k: v[1] for k, v in extras.items()}
         )
         return
-    typer.echo(f"{chosen.title}: {len(fitted.models)} models, {len(fitted.members)} on the frontier ({frontier})")
-    typer.echo(str(fitted))
+    head = f"{chosen.title}: {len(fitted.models)} models in range"
+    typer.echo(head if fitted.censored else f"{head}, {len(fitted.members)} on the frontier ({frontier})")
+    incomplete = {INCOMPLETE: tuple(chosen.incomplete)} if chosen.incomplete else {}
+    typer.echo(fitted.text(name_all=verbose))
+    for line in left_out_lines(incomplete, name_all=verbose):
+        typer.echo(line)
     for text, _ in extras.values():
         typer.echo(text)
 
@@ -111,6 +109,8 @@ def _extras(
     seed: int,
 ) -> dict[str, tuple[str, Any]]:
     """What was asked for beside the trend: its text and its data."""
+    from dataclasses import asdict
+
     from densing.core.units import parse_count
     from densing.trend.change import find_breakpoint, slope_change
     from densing.trend.forecast import describe_size, forecast_date, forecast_density, forecast_size
@@ -119,15 +119,12 @@ def _extras(
     date = _date(forecast, "--forecast")
     if date is not None:
         density = forecast_density(fitted, date)
-        found["forecast"] = (f"ρ_max on {density}", vars(density) | {"interval": vars(density.interval)})
+        found["forecast"] = (f"ρ_max on {density}", asdict(density))
     if scores:
         wanted = _effective_size(frame, scores)
         if date is not None:
             size = forecast_size(fitted, wanted, date)
-            found["size_needed"] = (
-                f"size needed on {describe_size(size)}",
-                vars(size) | {"interval": vars(size.interval)},
-            )
+            found["size_needed"] = (f"parameters needed on {describe_size(size)}", asdict(size))
         if params is not None:
             when = forecast_date(fitted, wanted, parse_count(params, "a size for --params"))
             found["date_reached"] = (f"{params} suffices from {when}", {k: str(v) for k, v in vars(when).items()})
@@ -193,7 +190,10 @@ def corollaries(json: JsonFlag = False) -> None:
         return
     typer.echo(
         table(
-            [[r.name, f"{r.ours:.4g}", _number(r.article), r.unit, _range(r.low, r.high)] for r in rows],
+            [
+                [r.name, _number(r.ours) or "not identified", _number(r.article), r.unit, _range(r.low, r.high)]
+                for r in rows
+            ],
             ["corollary", "here", "article", "unit", "95%"],
         )
     )

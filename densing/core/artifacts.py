@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = {
-    "frame": 1,
+    "frame": 2,
     "measurement": 1,
     "ladder": 1,
     "losses": 1,
-    "densities": 1,
-    "trend": 1,
+    "densities": 2,
+    "trend": 2,
     "corpus": 1,
     "checkpoint": 1,
 }

@@ -23,15 +23,15 @@ def model_card(density: Density) -> str:
     --------
     https://huggingface.co/docs/hub/model-cards#evaluation-results
     """
-    own, every = density.interval_within, density.interval
+    full, conditional = density.interval, density.interval_conditional
     metric = {
         "type": "capability_density",
         "name": f"capability density ρ in frame {density.frame}",
         "value": float(f"{density.value if math.isfinite(density.value) else density.bound:.4g}"),
         "args": {
             "status": str(density.status),
-            "interval_95_at_the_frames_optimum": [_bound(own.low), _bound(own.high)],
-            "interval_95_over_all_optima": [_bound(every.low), _bound(every.high)],
+            "interval_95_full": [_bound(full.low), _bound(full.high)],
+            "interval_95_conditional": [_bound(conditional.low), _bound(conditional.high)],
         },
     }
     index = {
@@ -53,10 +53,13 @@ def model_card(density: Density) -> str:
     size = short_count(density.size)
     sentence = (
         f"Capability density **{density.text}** on {density.benchmark} in reference frame `{density.frame}` "
-        f"(95% {own} at the frame's optimum, {every} over all optima), for {size} parameters."
+        f"(95% full {full}, over all optima of the frame's law; conditional {conditional}, at the one the frame "
+        f"reads), for {size} parameters."
     )
     return f"---\n{block}---\n{sentence}"
 
 
 def _bound(value: float) -> float | str:
+    if math.isnan(value):
+        return "not known"
     return float(f"{value:.4g}") if math.isfinite(value) else "unbounded"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from densing.core.draw_shares import DrawShares
 from densing.core.errors import InputError
 from densing.core.units import short_count
 from densing.density.weighing import Hardware, Weighing, load_hardware, weighing
@@ -47,14 +48,14 @@ class Density:
     bound : float
         Out of range: ρ lies under it (at chance) or over it.
     interval : Interval
-        95%, whatever the optimum of the loss law: holds both the interval at the frame's own optimum and
-        that of the optima as the replicates prefer them.
-    interval_within : Interval
-        95%, at the frame's own optimum.
+        95%, full: whatever the optimum of the loss law. It holds both the conditional interval and that of
+        the optima as the replicates prefer them.
+    interval_conditional : Interval
+        95%, conditional on the optimum that the frame reads.
     notes : tuple of str
-    draws, draws_within : array, shape (R,)
+    draws, draws_conditional : array, shape (R,)
         Zero where a draw is at chance, infinite over the ceiling or under the floor, NaN where a
-        replicate lacks the frame's optimum.
+        replicate has no answer because it lacks the frame's optimum.
     """
 
     model: str
@@ -68,10 +69,20 @@ class Density:
     status: Range
     bound: float
     interval: Interval
-    interval_within: Interval
+    interval_conditional: Interval
     notes: tuple[str, ...] = ()
     draws: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
-    draws_within: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    draws_conditional: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+
+    @property
+    def shares(self) -> DrawShares:
+        """Shares of the full draws that are missing and out of range."""
+        return _shares(self.draws)
+
+    @property
+    def shares_conditional(self) -> DrawShares:
+        """Shares of the conditional draws that are missing and out of range."""
+        return _shares(self.draws_conditional)
 
     @property
     def text(self) -> str:
@@ -93,8 +104,12 @@ class Density:
             "density": self.value,
             "density_low": self.interval.low,
             "density_high": self.interval.high,
-            "density_low_within": self.interval_within.low,
-            "density_high_within": self.interval_within.high,
+            "density_low_conditional": self.interval_conditional.low,
+            "density_high_conditional": self.interval_conditional.high,
+            "missing_share": self.shares.missing,
+            "out_of_range_share": self.shares.out_of_range,
+            "missing_share_conditional": self.shares_conditional.missing,
+            "out_of_range_share_conditional": self.shares_conditional.out_of_range,
             "status": str(self.status),
             "bound": self.bound,
             "notes": "; ".join(self.notes),
@@ -112,8 +127,9 @@ class Density:
         lines = [
             f"{self.model or 'model'} on {self.benchmark}, frame {self.frame}",
             f"  {source}, loss {_number(self.loss)}, effective size {effective}, size {short_count(self.size)}",
-            f"  density {self.text} ({self.status}), 95% {self.interval};"
-            f" at the frame's own optimum {self.interval_within}",
+            f"  density {self.text} ({self.status})",
+            f"  95% full {self.interval} (draws: {self.shares})",
+            f"  95% conditional {self.interval_conditional} (draws: {self.shares_conditional})",
             *(f"  {note}" for note in self.notes),
         ]
         return "\n".join(lines)
@@ -122,6 +138,12 @@ class Density:
         from html import escape
 
         return f"<pre>{escape(str(self))}</pre>"
+
+
+def _shares(draws: FloatArray) -> DrawShares:
+    if not len(draws):
+        return DrawShares(1.0, 0.0)
+    return DrawShares(float(np.isnan(draws).mean()), float(((draws == 0) | np.isinf(draws)).mean()))
 
 
 def _number(value: float) -> str:
@@ -208,14 +230,14 @@ def densities(
     inverted = [_inverted(frame, subject, benchmark) for subject in subjects]
     sized = [_weighed(frame, subject.size, hardware) for subject in subjects]
     sizes = np.array([size for size, _ in sized])
-    within, across = _size_draws(frame, subjects, inverted, benchmark, seed)
+    full, conditional = _size_draws(frame, subjects, inverted, benchmark, seed)
     results = []
     for i, subject in enumerate(subjects):
         point, (size, notes) = inverted[i], sized[i]
         if subject.losses and not frame.spec.tokenizer:
             notes = (*notes, "from a measured loss: valid for the vocabulary of the frame's ladder alone")
-        draws, draws_within = factor * across[:, i] / sizes[i], factor * within[:, i] / sizes[i]
-        own, preferred = percentile_interval(draws_within), percentile_interval(draws)
+        draws, draws_conditional = factor * full[:, i] / sizes[i], factor * conditional[:, i] / sizes[i]
+        own = percentile_interval(draws_conditional)
         results.append(
             Density(
                 subject.name,
@@ -228,11 +250,11 @@ def densities(
                 factor * point.effective_size / size,
                 point.status,
                 factor * point.bound / size,
-                hull(own, preferred),
+                hull(own, percentile_interval(draws)),
                 own,
                 (*point.notes, *notes),
                 draws,
-                draws_within,
+                draws_conditional,
             )
         )
     return results
@@ -241,7 +263,7 @@ def densities(
 def percentile_interval(draws: FloatArray, level: float = 0.95) -> Interval:
     """Interval from draws that may be zero or infinite: the outer order statistics, nothing interpolated.
 
-    Draws that are NaN (a replicate without the optimum asked for) do not count.
+    Draws that are NaN (a replicate without an answer) are missing and do not count.
     """
     ordered = np.sort(draws[~np.isnan(draws)])
     if not len(ordered):
@@ -287,7 +309,7 @@ def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[flo
 def _size_draws(
     frame: ReferenceFrame, subjects: Sequence[Subject], inverted: Sequence[Inversion], benchmark: str, seed: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Effective sizes (R, M) at the frame's optimum and across optima."""
+    """Effective sizes (R, M): full, and conditional on the frame's optimum."""
     draws = frame.draws(benchmark)
     rng = np.random.default_rng([seed, 7])
     losses = np.empty((len(draws.curve), len(subjects)))
@@ -301,9 +323,8 @@ def _size_draws(
         points = np.array([i.score for i, m in zip(inverted, measured, strict=True) if not m], dtype=float)
         noisy = _noisy_scores(frame, scored, points, benchmark, len(losses), rng)
         losses[:, ~measured] = losses_of_scores(draws.curve, noisy)
-    return sizes_of_losses(draws.within, losses, frame.spec.tokens), sizes_of_losses(
-        draws.across, losses, frame.spec.tokens
-    )
+    full, conditional = (sizes_of_losses(laws, losses, frame.spec.tokens) for laws in (draws.full, draws.conditional))
+    return full, conditional
 
 
 def _noisy_scores(
@@ -338,8 +359,8 @@ def losses_of_scores(curves: FloatArray, scores: FloatArray) -> FloatArray:
 
 
 def sizes_of_losses(laws: FloatArray, losses: FloatArray, tokens: float) -> FloatArray:
-    """N̂ (R, M) of losses (R, M) by laws (R, 5): 0 at infinite loss, ∞ at or under the data floor."""
+    """N̂ (R, M) of losses (R, M) by laws (R, 5): 0 at infinite loss, ∞ at or under the data floor, NaN for no law."""
     a, alpha, b, beta, irreducible = (laws[:, k, None] for k in range(5))
     excess = losses - (b * tokens**-beta + irreducible)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.where(excess > 0, (excess / a) ** (-1 / alpha), np.inf)
+        return np.where(excess <= 0, np.inf, (excess / a) ** (-1 / alpha))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from densing.core.artifacts import write_csv, write_json
 from densing.core.errors import InputError, unknown
 from densing.density.densities import Density, densities
 from densing.density.published import MAIN_PANEL, published_densities, published_subjects
-from densing.frame.frame import AVERAGE, ReferenceFrame, load_frame
+from densing.frame.frame import AVERAGE, Range, ReferenceFrame, load_frame
 from densing.models.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from densing.trend.exponential import Trend
 
 FloatArray = NDArray[np.float64]
+INCOMPLETE = "lacking a size or a score that the frame's average needs"
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,17 @@ class DensitySet:
     dates : array of datetime64[D], shape (M,)
         NaT where unknown.
     values : array, shape (M,)
-        ρ; NaN out of range.
+        ρ; infinite where a model is too good for the frame to give it a size, zero at or under chance.
     draws : array or None, shape (R, M)
-        At the frame's optimum.
-    draws_across : array or None, shape (R, M)
-        Over all optima.
+        Full: over all optima of the frame's law.
+    draws_conditional : array or None, shape (R, M)
+        Conditional on the optimum that the frame reads.
     details : tuple of Density
         Empty for densities that were printed, not computed.
     frame : str
+    incomplete : mapping from str to datetime64[D]
+        Models of the same source, and their release dates, that have no density because they lack a size or
+        a score that the frame's average needs.
     """
 
     label: str
@@ -54,20 +58,29 @@ class DensitySet:
     dates: NDArray[np.datetime64]
     values: FloatArray
     draws: FloatArray | None = field(default=None, repr=False)
-    draws_across: FloatArray | None = field(default=None, repr=False)
+    draws_conditional: FloatArray | None = field(default=None, repr=False)
     details: tuple[Density, ...] = field(default=(), repr=False)
     frame: str = ""
+    incomplete: Mapping[str, np.datetime64] = field(default_factory=dict, repr=False)
 
     def between(self, since: dt.date | None, until: dt.date | None) -> DensitySet:
-        """Models released on or after `since` and before `until`; those without a date only when neither is given."""
-        if since is None and until is None:
-            return self
-        keep = ~np.isnat(self.dates)
-        if since is not None:
-            keep &= self.dates >= np.datetime64(since, "D")
-        if until is not None:
-            keep &= self.dates < np.datetime64(until, "D")
-        return self.take(np.flatnonzero(keep))
+        """Models released on or after `since` and before `until`; those without a date stay, for a trend to count."""
+
+        def released(dates: Any) -> Any:
+            inside = np.ones(np.shape(dates), dtype=bool)
+            if since is not None:
+                inside = inside & (dates >= np.datetime64(since, "D"))
+            if until is not None:
+                inside = inside & (dates < np.datetime64(until, "D"))
+            return inside | np.isnat(dates)
+
+        kept = self.take(np.flatnonzero(released(self.dates)))
+        return replace(kept, incomplete={name: day for name, day in self.incomplete.items() if released(day)})
+
+    @property
+    def in_range(self) -> NDArray[np.bool_]:
+        """Which models have a finite density, shape (M,)."""
+        return np.isfinite(self.values) & (self.values > 0)
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> DensitySet:
         """Some of the models."""
@@ -78,7 +91,7 @@ class DensitySet:
             dates=self.dates[rows],
             values=self.values[rows],
             draws=None if self.draws is None else self.draws[:, rows],
-            draws_across=None if self.draws_across is None else self.draws_across[:, rows],
+            draws_conditional=None if self.draws_conditional is None else self.draws_conditional[:, rows],
             details=tuple(self.details[i] for i in rows) if self.details else (),
         )
 
@@ -146,7 +159,9 @@ def registry_set(reference: ReferenceFrame, registry: Registry, **options: Any) 
         )
     dates = np.array([registry.models[name].release_date for name in names], dtype="datetime64[D]")
     subjects = [registry.subject(name) for name in names]
-    return _computed(f"{reference.name}-registry", "models of the registry", reference, subjects, dates, options)
+    found = _computed(f"{reference.name}-registry", "models of the registry", reference, subjects, dates, options)
+    others = {name: entry.release_date for name, entry in registry.models.items() if name not in set(names)}
+    return replace(found, incomplete={name: np.datetime64(day, "D") for name, day in others.items()})
 
 
 def _computed(
@@ -163,12 +178,18 @@ def _computed(
         f"{title} in frame {reference.name}",
         tuple(density.model for density in found),
         dates,
-        np.array([density.value for density in found]),
-        np.stack([density.draws_within for density in found], 1),
+        np.array([_point(density) for density in found]),
         np.stack([density.draws for density in found], 1),
+        np.stack([density.draws_conditional for density in found], 1),
         tuple(found),
         reference.name,
     )
+
+
+def _point(density: Density) -> float:
+    if density.status is Range.IN_RANGE:
+        return density.value
+    return 0.0 if density.status is Range.AT_CHANCE else np.inf
 
 
 def write_densities(path: Path, chosen: DensitySet) -> None:
@@ -181,6 +202,7 @@ def write_trend(path: Path, trend: Trend, chosen: DensitySet) -> None:
     payload = trend.to_dict() | {
         "title": chosen.title,
         "frame": chosen.frame,
+        "incomplete": list(chosen.incomplete),
         "members": trend.members_table().to_dict("records"),
         "densities": [
             {"model": name, "release_date": str(day), "density": value}
@@ -196,6 +218,6 @@ def _sources(chosen: DensitySet) -> dict[str, str]:
     data = [
         list(chosen.names),
         [str(day) for day in chosen.dates],
-        [float(v) if np.isfinite(v) else None for v in chosen.values],
+        [float(v) if known else None for v, known in zip(chosen.values, chosen.in_range, strict=True)],
     ]
     return {chosen.label: sha256_of_data(data)}

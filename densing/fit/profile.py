@@ -52,6 +52,8 @@ class Interval:
         return not (self.open_low or self.open_high)
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return "not known"
         low = "−∞" if np.isneginf(self.low) else f"{'≤ ' if self.open_low and self.low else ''}{self.low:.4g}"
         high = "∞" if np.isposinf(self.high) else f"{'≥ ' if self.open_high else ''}{self.high:.4g}"
         return f"{low} to {high}"

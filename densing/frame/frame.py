@@ -81,15 +81,15 @@ class FrameDraws:
 
     Attributes
     ----------
-    within : array, shape (R, 5)
-        The law at the frame's own optimum; NaN where a replicate has no such optimum.
-    across : array, shape (R, 5)
+    full : array, shape (R, 5)
         The law at each replicate's best optimum: optima switch, as the data would have it.
+    conditional : array, shape (R, 5)
+        The law at the frame's own optimum; NaN where a replicate has no such optimum.
     curve : array, shape (R, 4)
     """
 
-    within: FloatArray
-    across: FloatArray
+    full: FloatArray
+    conditional: FloatArray
     curve: FloatArray
 
 
@@ -217,7 +217,7 @@ class ReferenceFrame:
         fit, optimum = self.law_fit(benchmark), self.optimum(benchmark)
         laws = fit.bootstrap(law_plan, optimum)
         curves = self.curve_fit(benchmark).bootstrap(curve_plan)
-        return FrameDraws(laws.at(optimum, fit.modes), laws.best, curves.best)
+        return FrameDraws(laws.best, laws.at(optimum, fit.modes), curves.best)
 
     def average_score(self, scores: Mapping[str, float]) -> float | None:
         """The weighted average of a model's scores, percent; None unless all that it needs are given."""

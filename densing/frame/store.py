@@ -36,7 +36,7 @@ def write_frame(frame: ReferenceFrame, folder: Path = FRAMES) -> Path:
     draws = {
         f"{benchmark}/{part}": getattr(frame.draws(benchmark), part)
         for benchmark in frame.benchmarks
-        for part in ("within", "across", "curve")
+        for part in ("full", "conditional", "curve")
     }
     path = folder / f"{frame.name}.json"
     write_arrays(path.with_suffix(".npz"), draws)
@@ -81,7 +81,7 @@ def read_frame(path: Path) -> ReferenceFrame:
         raise ArtifactError(f"{arrays_file}: missing or not the draws of {path.name}; build the frame again")
     with np.load(arrays_file) as arrays:
         for benchmark in frame.benchmarks:
-            parts = (arrays[f"{benchmark}/{part}"] for part in ("within", "across", "curve"))
+            parts = (arrays[f"{benchmark}/{part}"] for part in ("full", "conditional", "curve"))
             frame.keep_draws(benchmark, FrameDraws(*parts))
     return frame
 
@@ -99,7 +99,7 @@ def cached_draws(frame: ReferenceFrame, benchmark: str) -> FrameDraws | None:
     path = _cache_file(frame, benchmark)
     try:
         with np.load(path) as arrays:
-            return FrameDraws(arrays["within"], arrays["across"], arrays["curve"])
+            return FrameDraws(arrays["full"], arrays["conditional"], arrays["curve"])
     except (OSError, ValueError, KeyError):  # absent, or cut short by a kill
         return None
 

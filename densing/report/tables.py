@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,14 @@ import numpy as np
 
 from densing.core.artifacts import atomic, harmless
 from densing.core.units import short_count
+from densing.density.sets import INCOMPLETE
 from densing.fit.profile import Interval
-from densing.trend.exponential import DAYS_PER_MONTH
+from densing.trend.exponential import AT_CHANCE, DAYS_PER_MONTH, TOO_DENSE, left_out_lines
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from densing.report.data import ReportData
-    from densing.trend.rulers import FrameRow
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,13 @@ def densities_table(data: ReportData, which: str) -> Table:
             "average score (%)": f"{detail['score']:.1f}",
             "N̂": short_count(detail["effective_size"]) if np.isfinite(detail["effective_size"]) else "",
             "density ρ": _density_text(detail),
-            "95%, frame's optimum": str(Interval(detail["density_low_within"], detail["density_high_within"])),
-            "95%, all optima": str(Interval(detail["density_low"], detail["density_high"])),
+            "95% full": str(Interval(detail["density_low"], detail["density_high"])),
+            "95% conditional": str(Interval(detail["density_low_conditional"], detail["density_high_conditional"])),
             "status": detail["status"],
         }
         for detail in frame.to_dict("records")
     ]
-    title = f"Densities of {row.densities.title}"
+    title = _with_counts(f"Densities of {row.densities.title}", {INCOMPLETE: row.left_out.get(INCOMPLETE, ())})
     return _table(data, f"densities_{which}", title, frame, shown, f"densities/{row.densities.label}")
 
 
@@ -151,24 +151,28 @@ def frames_table(data: ReportData, which: str) -> Table:
     rows = list(data.rows[which].values())
     shown = []
     for row in rows:
-        doubling, own, every = row.texts
+        doubling, full, conditional = row.texts
         numbers = row.to_dict()
         shown.append(
             {
                 "frame": row.frame.name, "D₀ (tokens)": f"{numbers['D0']:.3g}", "α": f"{numbers['alpha']:.3f}",
                 "β": f"{numbers['beta']:.3f}", "E": f"{numbers['E']:.3f}", "data floor": f"{numbers['data_floor']:.3f}",
                 "in range": f"{numbers['in_range']} of {numbers['models']}", "doubling time": doubling,
-                "95%, frame's optimum": own, "95%, all optima": every,
-                "draws out of range": _share(row),
+                "95% full": full, "95% conditional": conditional,
+                "draws behind full": row.shares_texts[0], "draws behind conditional": row.shares_texts[1],
+                "why": row.reason,
             }
         )  # fmt: skip
+    of_the_set = {why: who for why, who in rows[0].left_out.items() if why not in (TOO_DENSE, AT_CHANCE)}
     title = f"Doubling time of {rows[0].densities.title.partition(' in frame')[0]} under every frame"
+    title = _with_counts(title, of_the_set)
     source = "; ".join(str(data.artifacts.get(f"trends/{row.densities.label}", "")) for row in rows if row.trend)
     return Table(f"frames_{which}", title, pd.DataFrame([row.to_dict() for row in rows]), pd.DataFrame(shown), source)
 
 
-def _share(row: FrameRow) -> str:
-    return f"{row.trend.out_of_range_share:.0%}" if row.trend else ""
+def _with_counts(title: str, left_out: Mapping[str, Sequence[str]]) -> str:
+    """A title that says how many models are left out, and why."""
+    return "; ".join([title, *left_out_lines({why: who for why, who in left_out.items() if who})])
 
 
 def trend_table(data: ReportData, which: str) -> Table:
@@ -181,16 +185,21 @@ def trend_table(data: ReportData, which: str) -> Table:
             "model": r["model"],
             "released": r["release_date"],
             "density ρ": f"{r['density']:.3g}",
-            "on the line": f"{r['on_line']:.3g}",
+            "on the line": f"{r['on_line']:.3g}" if np.isfinite(r["on_line"]) else "–",
         }
         for r in members.to_dict("records")
     ]
     days = row.trend.doubling_time_days
-    title = (
-        f"Frontier of {row.densities.title}: A = {row.trend.slope_per_day:.6f} per day, "
-        f"R² = {row.trend.r_squared:.4f}, "
-        f"doubling time {days:.1f} days ({days / DAYS_PER_MONTH:.2f} months), 95% {row.texts[1]}"
-    )
+    title = f"Frontier of {row.densities.title}: "
+    if row.trend.censored:
+        title += f"doubling time not identified, {row.trend.censored}"
+    else:
+        title += (
+            f"A = {row.trend.slope_per_day:.6f} per day, R² = {row.trend.r_squared:.4f}, "
+            f"doubling time {days:.1f} days ({days / DAYS_PER_MONTH:.2f} months), "
+            f"95% full {row.texts[1]}, conditional {row.texts[2]}"
+        )
+    title = _with_counts(title, row.left_out)
     return _table(data, f"trend_{which}", title, members, shown, f"trends/{row.densities.label}")
 
 
@@ -202,7 +211,7 @@ def corollaries_table(data: ReportData) -> Table:
     shown = [
         {
             "corollary": row.name,
-            "here": f"{row.ours:.4g}",
+            "here": f"{row.ours:.4g}" if np.isfinite(row.ours) else "not identified",
             "95%": str(Interval(row.low, row.high)) if np.isfinite(row.low) or np.isfinite(row.high) else "",
             "article": f"{row.article:.4g}" if np.isfinite(row.article) else "",
             "unit": row.unit,

@@ -105,6 +105,8 @@ def slope_change(
     ------
     FitError
         If one side has fewer than three models on its frontier.
+    InputError
+        If the frontier of one side is censored.
     """
     when, values = np.asarray(dates, dtype="datetime64[D]"), np.asarray(densities, dtype=float)
     named = np.array(models if models is not None else [f"model {i + 1}" for i in range(len(values))])
@@ -117,6 +119,8 @@ def slope_change(
             )
         except FitError as error:
             raise FitError(f"{side} {date}: {error}") from error
+    for part in parts:
+        part.refuse_if_censored()
     before, after = parts
     # The common slope weighs each frontier by how widely its dates spread, as one regression with two levels would.
     spread = [float(((t.days[list(t.members)] - t.days[list(t.members)].mean()) ** 2).sum()) for t in parts]
@@ -155,8 +159,9 @@ def find_breakpoint(trend: Trend, *, replicates: int = 10_000, seed: int = 0) ->
     FitError
         If fewer are there: three are needed on each side.
     InputError
-        For a quantile regression, which has no frontier to select anew.
+        For a quantile regression, which has no frontier to select anew, and where the frontier is censored.
     """
+    trend.refuse_if_censored()
     if trend.distribution is None:
         raise InputError("a search for a bend is for the frontiers records and all")
     members = list(trend.members)

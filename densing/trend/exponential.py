@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from densing.core.draw_shares import DrawShares
 from densing.core.errors import InputError, unknown
-from densing.fit.profile import Interval
+from densing.fit.profile import Interval, hull
 from densing.fit.status import FitError
 from densing.trend.frontier import Dates, Frontier, days_since, frontier_members, frontier_slopes, least_squares_slopes
 from densing.trend.interval import SlopeDistribution, interval_of, slope_distribution, with_frame_error
@@ -20,8 +21,16 @@ from densing.trend.interval import SlopeDistribution, interval_of, slope_distrib
 if TYPE_CHECKING:
     import pandas as pd
 
+    from densing.density.sets import DensitySet
+
 FloatArray = NDArray[np.float64]
 DAYS_PER_MONTH = 365.25 / 12
+TOO_DENSE = "too dense for the frame to give a finite size"
+AT_CHANCE = "at or under chance"
+UNDATED = "without a release date"
+UNKNOWN = "without a density"
+_FEW = 5
+"""Names that are printed without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,10 @@ class Trend:
         B, ln ρ on the origin's date.
     r_squared : float
     interval : Interval
-        Of A, every replicate selecting its frontier anew; with draws of the densities, their errors too.
+        Of A, every replicate selecting its frontier anew. With draws of the densities it is the full one:
+        their errors are in it, whatever the optimum of the frame's law. Without, it is `interval_sampling`.
+    interval_conditional : Interval or None
+        The same, conditional on the optimum that the frame reads; None without draws for it.
     interval_sampling : Interval
         The same for the densities as they are.
     interval_fixed : Interval
@@ -49,10 +61,11 @@ class Trend:
         All models that took part.
     rows : tuple of int
         Their rows among the models that were given.
-    skipped : int
-        Models without a finite density or a date.
-    out_of_range_share : float
-        Share of the draws in which some model has no finite size; the interval holds for the others.
+    left_out : mapping from reason to tuple of str
+        Names of the models that took no part; the reasons are this module's constants.
+    shares, shares_conditional : DrawShares or None
+        Draws without an answer, and draws in which some model has no finite size: the intervals hold for
+        the others. None without draws.
     """
 
     slope_per_day: float
@@ -67,24 +80,34 @@ class Trend:
     densities: FloatArray = field(repr=False)
     frontier: Frontier = "records"
     quantile: float | None = None
-    skipped: int = 0
-    out_of_range_share: float = 0.0
+    interval_conditional: Interval | None = None
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    shares: DrawShares | None = None
+    shares_conditional: DrawShares | None = None
     replicates: int = 0
     seed: int = 0
     rows: tuple[int, ...] = field(default=(), repr=False)
     distribution: SlopeDistribution | None = field(default=None, repr=False, compare=False)
 
-    def with_draws(self, draws: FloatArray) -> Trend:
-        """The same trend with the errors of the densities in its interval.
-
-        Parameters
-        ----------
-        draws : array, shape (R, M)
-            Of the densities of all models that were given, in their order; see `fit_trend`.
-        """
+    def _with_draws(self, draws: FloatArray, draws_conditional: FloatArray | None) -> Trend:
+        """The same trend with the errors of the densities in its intervals."""
         if self.distribution is None:  # a quantile regression keeps its own interval
             return self
-        interval, share = with_frame_error(
+        full, shares = self._with_frame_error(draws)
+        if draws_conditional is None:
+            return replace(self, interval=full, shares=shares)
+        conditional, shares_conditional = self._with_frame_error(draws_conditional)
+        return replace(
+            self,
+            interval=hull(full, conditional),
+            interval_conditional=conditional,
+            shares=shares,
+            shares_conditional=shares_conditional,
+        )
+
+    def _with_frame_error(self, draws: FloatArray) -> tuple[Interval, DrawShares]:
+        assert self.distribution is not None
+        return with_frame_error(
             self.distribution,
             Dates.of(self.days),
             np.log(self.densities),
@@ -95,20 +118,62 @@ class Trend:
             self.replicates,
             self.seed,
         )
-        return replace(self, interval=interval, out_of_range_share=share)
+
+    @property
+    def censored(self) -> str:
+        """Why the slope is no estimate, as a sentence; empty where it is one.
+
+        A model that is too dense for a finite size is a record whose height is unknown: the frontier among
+        the models that are left is not the frontier.
+        """
+        dropped = len(self.left_out.get(TOO_DENSE, ()))
+        if not dropped:
+            return ""
+        read = dropped + len(self.models) + len(self.left_out.get(AT_CHANCE, ()))
+        return (
+            f"{dropped} of {read} models, including the densest, have no finite size in this frame, "
+            "so the frontier is censored and its slope is not an estimate"
+        )
+
+    def refuse_if_censored(self) -> None:
+        """Raise where nothing can be read off the line.
+
+        Raises
+        ------
+        InputError
+            If the frontier is censored.
+        """
+        if self.censored:
+            raise InputError(f"{self.censored}; choose a frame in which all models have a size")
 
     @property
     def doubling_time_days(self) -> float:
-        """Ln 2 / A; negative when density falls, and then its size is a halving time."""
+        """Ln 2 / A; negative when density falls, and then its size is a halving time.
+
+        Where the frontier is `censored` this describes the models that are left and estimates nothing.
+        """
         return float(np.log(2) / self.slope_per_day)
 
     @property
     def doubling_interval_days(self) -> Interval:
-        """Interval of the doubling time, negative where density falls; open when the slope's interval holds zero."""
+        """Interval of the doubling time, negative where density falls; open when the slope's interval holds zero.
+
+        Full where draws of the densities were given, see `interval`.
+        """
         return self._doubling(self.interval)
+
+    @property
+    def doubling_interval_conditional_days(self) -> Interval | None:
+        """The same, conditional on the optimum that the frame reads; None without draws for it."""
+        return None if self.interval_conditional is None else self._doubling(self.interval_conditional)
 
     def _doubling(self, slope: Interval) -> Interval:
         return doubling_interval(slope, falling=self.slope_per_day < 0)
+
+    @property
+    def frontier_names(self) -> tuple[str, ...]:
+        """Names of the models on the frontier, by date."""
+        return tuple(self.models[i] for i in self.members)
 
     @property
     def days(self) -> FloatArray:
@@ -130,16 +195,16 @@ class Trend:
         return float(np.exp(self.intercept + self.slope_per_day * days_since([date])[0]))
 
     def members_table(self) -> pd.DataFrame:
-        """Models on the frontier."""
+        """Models on the frontier, with the line's value; NaN where the frontier is censored."""
         import pandas as pd
 
         rows = list(self.members)
         return pd.DataFrame(
             {
-                "model": [self.models[i] for i in rows],
+                "model": self.frontier_names,
                 "release_date": [self.dates[i].isoformat() for i in rows],
                 "density": self.densities[rows],
-                "on_line": [self.density(self.dates[i]) for i in rows],
+                "on_line": [np.nan if self.censored else self.density(self.dates[i]) for i in rows],
             }
         )
 
@@ -152,8 +217,9 @@ class Trend:
         Raises
         ------
         InputError
-            For a quantile regression, which rests on all models.
+            For a quantile regression, which rests on all models, and where the frontier is censored.
         """
+        self.refuse_if_censored()
         import pandas as pd
 
         if self.frontier == "quantile":
@@ -173,7 +239,9 @@ class Trend:
             rows.append({"without": self.models[member], "slope_selected_anew": anew, "slope_others_kept": others})
         return pd.DataFrame(rows)
 
-    def band(self, dates: Sequence[dt.date], *, new_model: bool = False) -> tuple[FloatArray, FloatArray]:
+    def band(
+        self, dates: Sequence[dt.date], *, new_model: bool = False, slope: Interval | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Band about the line: the slope's interval turned about the frontier's centre, and the level's error.
 
         Its confidence is that of the slope's interval. A quantile line rests on all models, so their centre
@@ -184,6 +252,8 @@ class Trend:
         dates : sequence of date
         new_model : bool
             For the density of a next record rather than for the line: adds the scatter of one model.
+        slope : Interval, optional
+            Of A; `interval` where not given.
 
         Returns
         -------
@@ -195,33 +265,48 @@ class Trend:
         days = days_since(dates)
         line = self.intercept + self.slope_per_day * days
         offset = days - self.days[rows].mean()
-        reach = stdtrit(len(rows) - 2, 0.5 + self.interval.level / 2)
+        slope = slope or self.interval
+        reach = stdtrit(len(rows) - 2, 0.5 + slope.level / 2)
         level = spread * np.sqrt(1 / len(rows) + new_model) * reach
         with np.errstate(invalid="ignore"):
-            turns = np.outer([self.interval.low - self.slope_per_day, self.interval.high - self.slope_per_day], offset)
+            turns = np.outer([slope.low - self.slope_per_day, slope.high - self.slope_per_day], offset)
         turns = np.where(np.isnan(turns), 0.0, turns)
         with np.errstate(over="ignore"):
             return np.exp(line - np.hypot(turns.min(0), level)), np.exp(line + np.hypot(turns.max(0), level))
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers for tables and JSON."""
+        """Numbers for tables and JSON; those that rest on the slope are NaN where the frontier is censored."""
+        known = np.nan if self.censored else 1.0
+        conditional = self.interval_conditional or Interval(np.nan, np.nan)
         doubling = self.doubling_interval_days
+        doubling_conditional = self.doubling_interval_conditional_days or Interval(np.nan, np.nan)
+        shares, shares_conditional = (s or DrawShares(np.nan, np.nan) for s in (self.shares, self.shares_conditional))
         return {
             "frontier": self.frontier if self.quantile is None else f"quantile {self.quantile:g}",
+            "identified": not self.censored,
+            "reason": self.censored,
             "models": len(self.models),
             "on_frontier": len(self.members),
-            "skipped": self.skipped,
-            "slope_per_day": self.slope_per_day,
-            "slope_low": self.interval.low,
-            "slope_high": self.interval.high,
-            "slope_low_fixed_frontier": self.interval_fixed.low,
-            "slope_high_fixed_frontier": self.interval_fixed.high,
-            "intercept": self.intercept,
-            "r_squared": self.r_squared,
-            "doubling_days": self.doubling_time_days,
-            "doubling_days_low": doubling.low,
-            "doubling_days_high": doubling.high,
-            "doubling_months": self.doubling_time_days / DAYS_PER_MONTH,
+            "left_out": {reason: list(names) for reason, names in self.left_out.items()},
+            "slope_per_day": known * self.slope_per_day,
+            "slope_low": known * self.interval.low,
+            "slope_high": known * self.interval.high,
+            "slope_low_conditional": known * conditional.low,
+            "slope_high_conditional": known * conditional.high,
+            "slope_low_fixed_frontier": known * self.interval_fixed.low,
+            "slope_high_fixed_frontier": known * self.interval_fixed.high,
+            "intercept": known * self.intercept,
+            "r_squared": known * self.r_squared,
+            "doubling_days": known * self.doubling_time_days,
+            "doubling_days_low": known * doubling.low,
+            "doubling_days_high": known * doubling.high,
+            "doubling_days_low_conditional": known * doubling_conditional.low,
+            "doubling_days_high_conditional": known * doubling_conditional.high,
+            "doubling_months": known * self.doubling_time_days / DAYS_PER_MONTH,
+            "missing_share": shares.missing,
+            "out_of_range_share": shares.out_of_range,
+            "missing_share_conditional": shares_conditional.missing,
+            "out_of_range_share_conditional": shares_conditional.out_of_range,
             "first_date": self.first_date.isoformat(),
             "last_date": self.last_date.isoformat(),
         }
@@ -232,32 +317,85 @@ class Trend:
 
         return pd.DataFrame([self.to_dict()])
 
-    def __str__(self) -> str:
+    @property
+    def interval_name(self) -> str:
+        """What `interval` is: ``full`` with draws of the densities, ``given the densities`` without."""
+        return "given the densities" if self.shares is None else "full"
+
+    @property
+    def drawn_interval(self) -> tuple[str, Interval]:
+        """Name and interval of the slope that a band is drawn from: the conditional one where `interval` is open."""
+        if self.interval_conditional is not None and not self.interval.bounded:
+            return "conditional", self.interval_conditional
+        return self.interval_name, self.interval
+
+    def summary(self, *, name_all: bool = False) -> list[str]:
+        """What the trend says, what its intervals rest on and what was left out, in lines.
+
+        Parameters
+        ----------
+        name_all : bool
+            Names every model that was left out, however many there are.
+        """
+        return [*self._findings(), *left_out_lines(self.left_out, name_all=name_all)]
+
+    def _findings(self) -> list[str]:
+        if self.censored:
+            return ["doubling time: not identified", f"  {self.censored}"]
         word, days = (
             ("doubling", self.doubling_time_days) if self.slope_per_day > 0 else ("halving", -self.doubling_time_days)
         )
-        level = f"{self.interval.level:.0%}"
+        level = f"{self.interval.level:.0%} {self.interval_name}"
+        slope = f"{level} {_signed(self.interval.low)} to {_signed(self.interval.high)}"
         lines = [
-            f"{self.members_table().to_string(index=False, float_format=lambda v: f'{v:.4g}')}",
-            f"A = {self.slope_per_day:.7f} per day ({level} {self.interval.low:.5f} to {self.interval.high:.5f}), "
-            f"R² = {self.r_squared:.4f}",
+            f"A = {self.slope_per_day:.7f} per day ({slope}), R² = {self.r_squared:.4f}",
             f"{word} time {days:.2f} days ({days / DAYS_PER_MONTH:.2f} months), "
-            f"{level} {doubling_text(self.doubling_interval_days)}",
+            f"{level}: {doubling_text(self.doubling_interval_days)}",
         ]
-        if self.interval != self.interval_sampling:
+        if self.doubling_interval_conditional_days is not None:
+            text = doubling_text(self.doubling_interval_conditional_days)
+            lines.append(f"  conditional on the optimum that the frame reads: {text}")
+        if self.shares is not None:
             lines.append(f"  given the densities: {doubling_text(self._doubling(self.interval_sampling))}")
         if self.frontier != "quantile":
             name = "with the frontier held fixed (too narrow)" if self.frontier == "records" else "by Student's t"
             lines.append(f"  {name}: {doubling_text(self._doubling(self.interval_fixed))}")
-        if self.out_of_range_share > 0.001:
+        if self.shares is not None:
+            lines.append(f"  draws behind the full interval: {self.shares}")
+        if self.shares_conditional is not None:
+            lines.append(f"  draws behind the conditional interval: {self.shares_conditional}")
+        if self.shares is not None:
             lines.append(
-                f"  in {self.out_of_range_share:.0%} of the draws some model has no finite size; "
-                "the interval holds for the rest"
+                "  a draw is out of range when some model has no finite size in it; intervals hold for the rest"
             )
-        return "\n".join(lines)
+        return lines
+
+    def text(self, *, name_all: bool = False) -> str:
+        """The frontier's models, then the `summary`."""
+        table = self.members_table().to_string(index=False, float_format=lambda v: f"{v:.4g}")
+        return "\n".join([*([] if self.censored else [table]), *self.summary(name_all=name_all)])
+
+    def __str__(self) -> str:
+        return self.text()
 
     def _repr_html_(self) -> str:
-        return self.members_table().to_html(index=False) + "<br>".join(str(self).splitlines()[-3:])
+        from html import escape
+
+        table = "" if self.censored else self.members_table().to_html(index=False)
+        return table + "<br>".join(map(escape, self.summary()))
+
+
+def _signed(slope: float) -> str:
+    return f"{slope:.5f}" if np.isfinite(slope) else ("∞" if slope > 0 else "−∞")
+
+
+def left_out_lines(left_out: Mapping[str, Sequence[str]], *, name_all: bool = False) -> list[str]:
+    """Models that took no part, counted by reason; a few are named, or all on request."""
+    lines = []
+    for reason, names in left_out.items():
+        named = f": {', '.join(names)}" if name_all or len(names) <= _FEW else ""
+        lines.append(f"left out, {reason}: {len(names)} model{'s' if len(names) > 1 else ''}{named}")
+    return lines
 
 
 def doubling_interval(slope: Interval, *, falling: bool = False) -> Interval:
@@ -296,6 +434,7 @@ def fit_trend(
     *,
     models: Sequence[str] | None = None,
     draws: FloatArray | None = None,
+    draws_conditional: FloatArray | None = None,
     frontier: Frontier = "records",
     quantile: float = 0.9,
     level: float = 0.95,
@@ -307,14 +446,18 @@ def fit_trend(
     Parameters
     ----------
     dates : array of dates, shape (M,)
-        Release dates; models without one (NaT) are skipped.
+        Release dates; models without one (NaT) are left out.
     densities : array, shape (M,)
-        ρ; models without a finite positive one are skipped.
+        ρ; infinite for a model too dense for the frame to give it a size, zero for one at or under chance,
+        NaN where it is not known. Those are left out and counted; an infinite one leaves the frontier
+        censored.
     models : sequence of str, optional
         Names, for the tables.
     draws : array, shape (R, M), optional
-        Draws of each model's density, row by row from one draw of the frame; NaN, or infinite where out
-        of range.
+        Full draws of each model's density, row by row from one draw of the frame: NaN where a replicate has
+        no answer, infinite or zero where out of range.
+    draws_conditional : array, shape (R, M), optional
+        Draws at the optimum that the frame reads, beside the full ones.
     frontier : {"records", "all", "quantile"}
         Models that set a new maximum by date, one a date (as published); all models; quantile regression
         of ln ρ at `quantile`.
@@ -333,21 +476,30 @@ def fit_trend(
     values = np.asarray(densities, dtype=float)
     if not len(when) == len(values) == len(named):
         raise FitError(f"{len(when)} dates, {len(values)} densities and {len(named)} models do not match")
-    if draws is not None and np.shape(draws)[1:] != (len(values),):
-        raise FitError(f"draws of shape {np.shape(draws)} do not match {len(values)} models")
+    for given in (draws, draws_conditional):
+        if given is not None and np.shape(given)[1:] != (len(values),):
+            raise FitError(f"draws of shape {np.shape(given)} do not match {len(values)} models")
+    if draws_conditional is not None and draws is None:
+        raise InputError("draws_conditional were given without draws, the full ones they are shown beside")
     if frontier not in get_args(Frontier):
         raise unknown("frontier", frontier, get_args(Frontier))
     if not 0 < level < 1 or replicates < 1:
         raise InputError(f"level={level:g} must lie between 0 and 1, replicates={replicates} be at least 1")
     usable = np.isfinite(values) & (values > 0) & ~np.isnat(when)
     kept = [str(name) for name, use in zip(named, usable, strict=True) if use]
+    left_out = models_left_out([str(name) for name in named], when, values)
     calendar = tuple(day.astype(object) for day in when[usable])
     days, logs = days_since(when[usable]), np.log(values[usable])
     found = Dates.of(days)
-    if frontier == "quantile":
-        trend = _quantile_trend(days, logs, quantile, level)
-    else:
-        trend = _least_squares_trend(days, logs, found, frontier, level)
+    try:
+        trend = (
+            _quantile_trend(days, logs, quantile, level)
+            if frontier == "quantile"
+            else _least_squares_trend(days, logs, found, frontier, level)
+        )
+    except FitError as error:
+        raise FitError("; ".join([str(error), *left_out_lines(left_out)])) from error
+    if frontier != "quantile":
         distribution = slope_distribution(found, logs, frontier, trend.slope_per_day, level, replicates, seed)
         low, high = distribution.quantile([(1 - level) / 2, (1 + level) / 2])
         sampling = interval_of(float(low), float(high), level)
@@ -360,11 +512,41 @@ def fit_trend(
         densities=values[usable],
         frontier=frontier,
         quantile=quantile if frontier == "quantile" else None,
-        skipped=int((~usable).sum()),
+        left_out=left_out,
         replicates=replicates,
         seed=seed,
     )
-    return trend if draws is None else trend.with_draws(draws)
+    return trend if draws is None else trend._with_draws(draws, draws_conditional)
+
+
+def trend_of(chosen: DensitySet, **options: Any) -> Trend:
+    """Fit the trend of a set of densities with all its draws; the options are those of `fit_trend`."""
+    return fit_trend(
+        chosen.dates,
+        chosen.values,
+        models=chosen.names,
+        draws=chosen.draws,
+        draws_conditional=chosen.draws_conditional,
+        **options,
+    )
+
+
+def models_left_out(
+    names: Sequence[str], dates: NDArray[np.datetime64], values: FloatArray
+) -> dict[str, tuple[str, ...]]:
+    """Names of the models that a trend leaves out, by reason; see `fit_trend` for the arguments."""
+    undated = np.isnat(dates)
+    reasons = {
+        TOO_DENSE: ~undated & np.isposinf(values),
+        AT_CHANCE: ~undated & (values == 0),
+        UNDATED: undated,
+        UNKNOWN: ~undated & (np.isnan(values) | (values < 0)),
+    }
+    return {
+        reason: tuple(name for name, out in zip(names, rows, strict=True) if out)
+        for reason, rows in reasons.items()
+        if rows.any()
+    }
 
 
 def _least_squares_trend(days: FloatArray, logs: FloatArray, found: Dates, frontier: Frontier, level: float) -> Trend:

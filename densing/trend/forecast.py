@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ _HORIZON_DAYS = _HORIZON_YEARS * 365
 
 @dataclass(frozen=True)
 class Forecast:
-    """A quantity on the trend at a date, with the interval for a model of that date.
+    """A quantity on the trend at a date, with the intervals for a model of that date.
 
     Attributes
     ----------
@@ -27,6 +28,9 @@ class Forecast:
     value : float
         ρ_max, or a size in parameters.
     interval : Interval
+        Full where the trend's is; see `Trend.interval`.
+    interval_conditional : Interval or None
+        Conditional on the optimum that the frame reads.
     doublings_past_data : float
         How many doubling times the date lies past the last model; zero inside the data.
     """
@@ -34,6 +38,7 @@ class Forecast:
     date: dt.date
     value: float
     interval: Interval
+    interval_conditional: Interval | None
     doublings_past_data: float
 
     @property
@@ -44,8 +49,16 @@ class Forecast:
         return f"extrapolated {self.doublings_past_data:.1f} doubling times past the data"
 
     def __str__(self) -> str:
+        return self.in_words(lambda value: f"{value:.4g}" if np.isfinite(value) else "∞")
+
+    def in_words(self, number: Callable[[float], str]) -> str:
+        """Value and intervals, each number as `number` writes it."""
         warning = f"; {self.warning}" if self.warning else ""
-        return f"{self.date}: {self.value:.4g} ({self.interval.level:.0%} {self.interval}){warning}"
+        intervals = f"{number(self.interval.low)} to {number(self.interval.high)}"
+        if (own := self.interval_conditional) is not None:
+            intervals = f"full {intervals}, conditional {number(own.low)} to {number(own.high)}"
+        intervals = f"{self.interval.level:.0%} {intervals}"
+        return f"{self.date}: {number(self.value)} ({intervals}){warning}"
 
 
 @dataclass(frozen=True)
@@ -78,11 +91,27 @@ class DateForecast:
 
 
 def forecast_density(trend: Trend, date: dt.date) -> Forecast:
-    """ρ_max at a date."""
-    low, high = trend.band([date], new_model=True)
-    level = trend.interval.level
-    interval = Interval(float(low[0]), float(high[0]), level, open_low=low[0] == 0, open_high=bool(np.isinf(high[0])))
-    return Forecast(date, trend.density(date), interval, _doublings_past(trend, date))
+    """ρ_max at a date.
+
+    Raises
+    ------
+    InputError
+        If the trend's frontier is censored.
+    """
+    trend.refuse_if_censored()
+
+    def interval(slope: Interval) -> Interval:
+        low, high = (float(edge[0]) for edge in trend.band([date], new_model=True, slope=slope))
+        return Interval(low, high, slope.level, open_low=low == 0, open_high=bool(np.isinf(high)))
+
+    own = trend.interval_conditional
+    return Forecast(
+        date,
+        trend.density(date),
+        interval(trend.interval),
+        None if own is None else interval(own),
+        _doublings_past(trend, date),
+    )
 
 
 def forecast_size(trend: Trend, effective_size: float, date: dt.date) -> Forecast:
@@ -94,12 +123,21 @@ def forecast_size(trend: Trend, effective_size: float, date: dt.date) -> Forecas
         N̂ of the scores wanted, from `ReferenceFrame.invert`.
     """
     density = forecast_density(trend, date)
-    interval = Interval(
-        effective_size / density.interval.high,
-        effective_size / density.interval.low if density.interval.low else np.inf,
-        trend.interval.level,
+
+    def interval(of: Interval) -> Interval:
+        high = effective_size / of.low if of.low else np.inf
+        return Interval(
+            effective_size / of.high, high, of.level, open_low=bool(np.isinf(of.high)), open_high=bool(np.isinf(high))
+        )
+
+    own = density.interval_conditional
+    return Forecast(
+        date,
+        effective_size / density.value,
+        interval(density.interval),
+        None if own is None else interval(own),
+        density.doublings_past_data,
     )
-    return Forecast(date, effective_size / density.value, interval, density.doublings_past_data)
 
 
 def forecast_date(trend: Trend, effective_size: float, params: float) -> DateForecast:
@@ -108,8 +146,9 @@ def forecast_date(trend: Trend, effective_size: float, params: float) -> DateFor
     Raises
     ------
     InputError
-        If the trend falls: then no date comes.
+        If the trend falls: then no date comes. If its frontier is censored: then its line says nothing.
     """
+    trend.refuse_if_censored()
     if trend.slope_per_day <= 0:
         raise InputError(f"density halves every {-trend.doubling_time_days:.0f} days on this trend; no date comes")
     needed = np.log(effective_size / params)
@@ -136,8 +175,5 @@ def _doublings_past(trend: Trend, date: dt.date) -> float:
 
 
 def describe_size(forecast: Forecast) -> str:
-    """A size forecast in words."""
-    high = short_count(forecast.interval.high) if np.isfinite(forecast.interval.high) else "∞"
-    warning = f"; {forecast.warning}" if forecast.warning else ""
-    interval = f"{forecast.interval.level:.0%} {short_count(forecast.interval.low)} to {high}"
-    return f"{forecast.date}: {short_count(forecast.value)} parameters ({interval}){warning}"
+    """A forecast of parameters in words."""
+    return forecast.in_words(lambda value: short_count(value) if np.isfinite(value) else "∞")

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from densing.core.draw_shares import DrawShares
 from densing.fit.profile import Interval
 from densing.trend.frontier import Dates, Frontier, frontier_slopes
 
@@ -28,7 +29,7 @@ _VALUES_AT_ONCE = 4_000_000
 _FEWEST_DRAWS = 100
 """Draws with all models in range that an interval needs."""
 _MOST = 0.5
-"""Share of draws out of range past which those in range are a biased few."""
+"""Share of the answered draws that is out of range past which those in range are a biased few."""
 
 
 @dataclass(frozen=True)
@@ -100,32 +101,33 @@ def with_frame_error(
     level: float,
     replicates: int,
     seed: int,
-) -> tuple[Interval, float]:
-    """Interval that adds the error of the densities, and the share of draws that put a model out of range.
+) -> tuple[Interval, DrawShares]:
+    """Interval that adds the error of the densities, and the shares of draws that could not enter it.
 
     Each replicate takes one draw of all densities, selects its frontier anew, and adds an error of the
     slope from its distribution, stretched as the draw stretches the scatter of ln ρ. Draws in which a
-    model has no finite size cannot place the frontier; they are left out and their share is told. Draws
-    with NaN, which lack the optimum asked for, do not count.
+    model is infinitely dense cannot place the frontier; they are left out and their share is told. So is
+    the share of those without an answer: a density is NaN, or too few models are left for a slope.
     """
-    draws = draws[~np.isnan(draws).any(1)]
-    usable = np.isfinite(draws).all(1)
-    out_of_range = 1 - float(usable.mean()) if len(draws) else 1.0
-    if usable.sum() < _FEWEST_DRAWS or out_of_range > _MOST:
-        return Interval(-np.inf, np.inf, level, open_low=True, open_high=True), out_of_range
+    out_of_range = np.isinf(draws).any(1) & ~np.isnan(draws).any(1)
+    finite = np.isfinite(draws).all(1)
     with np.errstate(divide="ignore"):
-        drawn = np.log(draws[usable])
+        drawn = np.log(draws[finite])
     observed = frontier_slopes(found, drawn, frontier)
+    sloped = np.isfinite(observed)
+    drawn, observed = drawn[sloped], observed[sloped]
+    outside, total = int(out_of_range.sum()), max(len(draws), 1)
+    shares = DrawShares(1 - (outside + len(drawn)) / total, outside / total)
+    if len(drawn) < _FEWEST_DRAWS or outside > _MOST * (outside + len(drawn)):
+        return Interval(-np.inf, np.inf, level, open_low=True, open_high=True), shares
     stretch = np.ma.masked_invalid(drawn).std(1).filled(np.nan) / logs.std()
     rng = np.random.default_rng([seed, 11])
     pick = rng.integers(len(drawn), size=replicates)
     error = distribution.quantile(rng.random(replicates)) - slope
-    total = np.sort(observed[pick] + stretch[pick] * error)
-    total = total[~np.isnan(total)]
-    tail = (1 - level) / 2 * (len(total) - 1)
-    return interval_of(
-        float(total[int(np.floor(tail))]), float(total[int(np.ceil(len(total) - 1 - tail))]), level
-    ), out_of_range
+    slopes = np.sort(observed[pick] + stretch[pick] * error)
+    tail = (1 - level) / 2 * (len(slopes) - 1)
+    low, high = float(slopes[int(np.floor(tail))]), float(slopes[int(np.ceil(len(slopes) - 1 - tail))])
+    return interval_of(low, high, level), shares
 
 
 def _ranks(

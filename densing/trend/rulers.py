@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from densing.density.sets import DensitySet, density_set
-from densing.fit.profile import Interval, hull
+from densing.density.sets import INCOMPLETE, DensitySet, density_set
+from densing.fit.profile import Interval
 from densing.fit.status import FitError
 from densing.frame.frame import ReferenceFrame
-from densing.trend.exponential import Trend, doubling_interval, doubling_text, fit_trend
+from densing.trend.exponential import Trend, doubling_text, models_left_out, trend_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,25 +25,33 @@ class FrameRow:
     frame : ReferenceFrame
     densities : DensitySet
     trend : Trend or None
-        With the frame's own optimum in its interval; None when too few models are in range.
-    across : Trend or None
-        The same with the optima that the replicates prefer.
+        With its full and its conditional interval; None when too few models are in range.
     reason : str
-        Why there is no trend.
+        Why there is no trend, or why its slope is not an estimate.
     """
 
     frame: ReferenceFrame = field(repr=False)
     densities: DensitySet = field(repr=False)
     trend: Trend | None
-    across: Trend | None
     reason: str = ""
 
     @property
+    def identified(self) -> Trend | None:
+        """The trend where its slope is an estimate; None where there is none or its frontier is censored."""
+        return None if self.trend is None or self.trend.censored else self.trend
+
+    @property
+    def left_out(self) -> dict[str, tuple[str, ...]]:
+        """Names of the models that take no part in the trend, by reason."""
+        of = self.densities
+        incomplete = {INCOMPLETE: tuple(of.incomplete)} if of.incomplete else {}
+        return models_left_out(of.names, of.dates, of.values) | incomplete
+
+    @property
     def doubling_all_optima(self) -> Interval:
-        """95% interval of the doubling time whatever the optimum, days."""
+        """Full 95% interval of the doubling time, days."""
         assert self.trend is not None
-        assert self.across is not None
-        return doubling_interval(hull(self.trend.interval, self.across.interval), falling=self.trend.slope_per_day < 0)
+        return self.trend.doubling_interval_days
 
     def to_dict(self) -> dict[str, Any]:
         """The row's numbers."""
@@ -59,34 +65,44 @@ class FrameRow:
             "data_floor": float(law.data_floor(self.frame.spec.tokens)),
             "sum_of_squares": law.objective,
             "optima": len(self.frame.law_fit().modes),
-            "in_range": int(np.isfinite(self.densities.values).sum()),
+            "in_range": int(self.densities.in_range.sum()),
             "models": len(self.densities.names),
+            "left_out": {reason: list(names) for reason, names in self.left_out.items()},
+            "reason": self.reason,
         }
-        if self.trend is None or self.across is None:
-            return row | {"reason": self.reason}
-        within, across = self.trend.doubling_interval_days, self.doubling_all_optima
+        if self.trend is None:
+            return row
+        numbers = self.trend.to_dict()
         return row | {
-            "on_frontier": len(self.trend.members),
-            "doubling_days": self.trend.doubling_time_days,
-            "doubling_low": within.low,
-            "doubling_high": within.high,
-            "doubling_low_all_optima": across.low,
-            "doubling_high_all_optima": across.high,
-            "out_of_range_share": self.trend.out_of_range_share,
-            "out_of_range_share_all_optima": self.across.out_of_range_share,
-        }
+            key: numbers[key]
+            for key in (
+                "on_frontier", "identified", "doubling_days", "doubling_days_low", "doubling_days_high",
+                "doubling_days_low_conditional", "doubling_days_high_conditional", "missing_share",
+                "out_of_range_share", "missing_share_conditional", "out_of_range_share_conditional",
+            )
+        }  # fmt: skip
 
     @property
     def texts(self) -> tuple[str, str, str]:
-        """Doubling or halving time, its interval at the frame's optimum, and over all optima, for people."""
-        if self.trend is None or self.across is None:
-            return "–", self.reason, ""
-        days = self.trend.doubling_time_days
+        """Doubling or halving time, its full and its conditional interval, for people."""
+        if self.trend is None:
+            return "no trend", "–", "–"
+        if self.trend.censored:
+            return "not identified", "–", "–"
+        days, conditional = self.trend.doubling_time_days, self.trend.doubling_interval_conditional_days
         return (
             f"{days:.0f} days" if days > 0 else f"halving in {-days:.0f} days",
             doubling_text(self.trend.doubling_interval_days),
-            doubling_text(self.doubling_all_optima),
+            "–" if conditional is None else doubling_text(conditional),
         )
+
+    @property
+    def shares_texts(self) -> tuple[str, str]:
+        """What share of the draws behind the full and behind the conditional interval has no value."""
+        if self.trend is None:
+            return "–", "–"
+        shares = (self.trend.shares, self.trend.shares_conditional)
+        return str(shares[0] or "–"), str(shares[1] or "–")
 
 
 def compare_frames(
@@ -106,18 +122,16 @@ def compare_frames(
     for frame in frames:
         chosen = density_set(frame, models)
         try:
-            trend = fit_trend(chosen.dates, chosen.values, models=chosen.names, replicates=replicates, seed=seed)
+            trend = trend_of(chosen, replicates=replicates, seed=seed)
         except FitError as error:
-            rows.append(FrameRow(frame, chosen, None, None, str(error)))
+            rows.append(FrameRow(frame, chosen, None, str(error)))
             continue
-        assert chosen.draws is not None
-        assert chosen.draws_across is not None
-        rows.append(FrameRow(frame, chosen, trend.with_draws(chosen.draws), trend.with_draws(chosen.draws_across)))
+        rows.append(FrameRow(frame, chosen, trend, trend.censored))
     return rows
 
 
 def densities_side_by_side(rows: Sequence[FrameRow], models: Sequence[str]) -> pd.DataFrame:
-    """Densities of some models, a column per frame: the value or its bound, with the interval at its optimum."""
+    """Densities of some models, a column per frame: the value or its bound, with the full interval."""
     import pandas as pd
 
     table = []
@@ -125,6 +139,6 @@ def densities_side_by_side(rows: Sequence[FrameRow], models: Sequence[str]) -> p
         cells = {"model": model}
         for row in rows:
             found = row.densities.details[row.densities.names.index(model)]
-            cells[row.frame.name] = f"{found.text} ({found.interval_within})"
+            cells[row.frame.name] = f"{found.text} ({found.interval})"
         table.append(cells)
     return pd.DataFrame(table)

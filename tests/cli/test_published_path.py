@@ -157,6 +157,52 @@ def test_trend_prints_the_published_numbers(densing, densing_json):
     assert data["r_squared"] == pytest.approx(0.9537, abs=5e-5)
 
 
+def test_a_replicate_without_an_answer_is_missing_and_never_infinite(densing, densing_json):
+    rows = {row["benchmark"]: row for row in densing_json("score", "--params", "6.979e9", *scores(*FIVE))}
+    assert rows["mmlu"]["density_high"] < 10
+    assert rows["mmlu"]["missing_share_conditional"] > 0.2
+    assert rows["mmlu"]["out_of_range_share_conditional"] < 0.05
+    assert rows["average"]["missing_share"] == 0
+    out = densing("score", "--params", "6.979e9", *scores(*FIVE))[1]
+    header = out.splitlines()[1]
+    assert 0 < header.index("95% full") < header.index("95% conditional")
+    assert f"{rows['mmlu']['missing_share_conditional']:.1%}" in out
+
+
+def test_the_full_interval_of_the_registry_s_trend_comes_first(densing, densing_json):
+    arguments = ("trend", "--models", "registry", "--since", "2023-02-24")
+    out = densing(*arguments)[1]
+    assert "days (2.90 months), 95% full: not bounded by the data" in out
+    assert out.index("95% full") < out.index("conditional on the optimum that the frame reads: 5")
+    data = densing_json(*arguments)
+    assert (data["doubling_days_low"], data["doubling_days_high"]) == (0, None)
+    assert data["doubling_days_low_conditional"] < data["doubling_days"] < data["doubling_days_high_conditional"]
+    assert f"{data['missing_share_conditional']:.1%} missing, {data['out_of_range_share_conditional']:.1%} out" in out
+    assert f"average needs: {len(data['incomplete'])} models" in out
+    assert "without a release date: 1 model: Qwen3-30B-A3B-2507" in out
+    assert data["incomplete"][0] not in out
+    assert data["incomplete"][0] in densing(*arguments, "--verbose")[1]
+
+
+def test_a_frontier_without_its_densest_models_has_no_doubling_time(densing, densing_json):
+    arguments = ("--models", "registry", "--frame", "densing-law-2025-irreducible")
+    code, out, _ = densing("trend", *arguments)
+    assert code == 0
+    assert "doubling time: not identified" in out
+    assert "18 of 95 models, including the densest, have no finite size" in out
+    assert "20 days" not in out
+    data = densing_json("trend", *arguments)
+    assert (data["identified"], data["doubling_days"], data["slope_per_day"]) == (False, None, None)
+    assert "Seed-OSS-36B" in data["left_out"]["too dense for the frame to give a finite size"]
+    code, _, err = densing("trend", *arguments, "--forecast", "2026-01-01")
+    assert code == 2
+    assert "the frontier is censored" in err
+    out = densing("frames", "compare", "densing-law-2025-irreducible", "--models", "registry")[1]
+    assert "not identified" in out
+    assert "18 of 95 models, including the densest" in out
+    assert "20 days" not in out
+
+
 def test_trend_answers_questions(densing_json):
     data = densing_json(
         "trend", "--forecast", "2026-01-01", "--score", "average=60", "--params", "1B", "--find-change",
@@ -274,7 +320,9 @@ def test_frames_compare_shows_the_headline_under_every_frame(densing_json):
     first, second = data["frames"]
     assert first["doubling_days"] == pytest.approx(106.16, abs=0.01)
     assert second["doubling_days"] == pytest.approx(147.2, abs=0.1)
-    assert first["doubling_low"] < 106 < first["doubling_high"]
+    assert second["reason"] == ""
+    assert first["doubling_days_low"] < 106 < first["doubling_days_high"]
+    assert first["missing_share"] == 0 < first["missing_share_conditional"]
     assert list(data["densities"][0]) == ["model", "densing-law-2025", "densing-law-2025-best"]
 
 

@@ -16,8 +16,11 @@ def test_the_block_is_yaml_that_names_frame_value_and_interval():
     assert entry["name"] == subject.name
     metric = entry["results"][0]["metrics"][0]
     assert metric["value"] == float(f"{density.value:.4g}")
-    assert metric["args"]["interval_95_at_the_frames_optimum"][0] == float(f"{density.interval_within.low:.4g}")
+    assert list(metric["args"])[1:] == ["interval_95_full", "interval_95_conditional"]
+    assert metric["args"]["interval_95_full"][0] == float(f"{density.interval.low:.4g}")
+    assert metric["args"]["interval_95_conditional"][0] == float(f"{density.interval_conditional.low:.4g}")
     assert density.text in sentence
+    assert sentence.index(str(density.interval)) < sentence.index(str(density.interval_conditional))
 
 
 def test_out_of_range_is_said():

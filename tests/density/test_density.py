@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from densing import Size, Subject, densities, load_frame
 from densing.cli.score import parse_scores
 from densing.core.errors import InputError
-from densing.density.densities import percentile_interval
+from densing.density.densities import percentile_interval, sizes_of_losses
 from densing.density.weighing import Hardware, Weighing, load_hardware, weighing
 from densing.frame.frame import Range
 from densing.models.size import transformer_params, without_embeddings
@@ -28,7 +28,7 @@ def test_density_is_effective_size_over_size(frame):
     assert found.status is Range.IN_RANGE
     assert found.value == pytest.approx(found.effective_size / 7e9)
     assert found.score == pytest.approx(0.25 * (66.6 + 61.1 + 14.0) + 0.125 * (33.5 + 47.4))
-    assert found.interval.low <= found.interval_within.low < found.value < found.interval_within.high
+    assert found.interval.low <= found.interval_conditional.low < found.value < found.interval_conditional.high
     assert frame.density(params=14e9, scores=SCORES).value == pytest.approx(found.value / 2)
 
 
@@ -58,7 +58,8 @@ def test_out_of_range_is_a_bound(frame):
 
 def test_fewer_items_widen_the_interval(frame):
     few, many = (
-        frame.density(params=7e9, score=40.0, benchmark="math", items={"math": n}).draws_within for n in (100, 100_000)
+        frame.density(params=7e9, score=40.0, benchmark="math", items={"math": n}).draws_conditional
+        for n in (100, 100_000)
     )
     spread = [np.nanstd(np.log(draws[np.isfinite(draws) & (draws > 0)])) for draws in (few, many)]
     assert spread[0] > 1.02 * spread[1]
@@ -67,8 +68,8 @@ def test_fewer_items_widen_the_interval(frame):
 def test_errors_of_the_frame_are_shared_by_all_models(frame):
     pair = [Subject(name, Size(non_embedding=7e9), {"average": score}) for name, score in (("a", 45.0), ("b", 46.0))]
     one, two = densities(frame, pair)
-    both = np.isfinite(one.draws_within) & np.isfinite(two.draws_within)
-    own, other = np.log(one.draws_within[both]), np.log(two.draws_within[both])
+    both = np.isfinite(one.draws_conditional) & np.isfinite(two.draws_conditional)
+    own, other = np.log(one.draws_conditional[both]), np.log(two.draws_conditional[both])
     assert np.std(other - own) < 0.2 * np.std(own)
 
 
@@ -84,7 +85,7 @@ def test_a_measured_loss_skips_the_curve(frame):
     assert np.isnan(by_loss.score)
     assert "from a measured loss" in by_loss.notes[-1]
     noisy = frame.density(params=7e9, loss=0.18, loss_error=0.01)
-    assert noisy.interval_within.high > by_loss.interval_within.high
+    assert noisy.interval_conditional.high > by_loss.interval_conditional.high
 
 
 def test_sizes_counted_the_other_way_are_said_to_be(frame):
@@ -182,6 +183,23 @@ def test_intervals_of_draws_are_draws(values):
     assert interval.low in draws
     assert interval.high in draws
     assert interval.low <= np.sort(draws)[len(draws) // 2] <= interval.high
+
+
+def test_a_replicate_without_a_law_has_no_size(frame):
+    laws = np.array([np.full(5, np.nan), frame.law().constants])
+    sizes = sizes_of_losses(laws, np.array([[0.19, 0.01], [0.19, 0.01]]), 5e12)
+    assert np.isnan(sizes[0]).all()
+    assert np.isfinite(sizes[1, 0])
+    assert np.isposinf(sizes[1, 1])
+
+
+def test_missing_draws_and_draws_out_of_range_are_told_apart(frame):
+    found = frame.density(params=7e9, score=66.6, benchmark="mmlu")
+    conditional = found.draws_conditional
+    assert found.shares_conditional.missing == np.isnan(conditional).mean() > 0.1
+    assert found.shares_conditional.out_of_range == ((conditional == 0) | np.isinf(conditional)).mean()
+    assert found.shares.missing == 0
+    assert str(found.shares_conditional) in str(found)
 
 
 def test_a_fraction_beside_percent_is_asked_about():

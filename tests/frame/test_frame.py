@@ -130,7 +130,7 @@ def test_draws_of_all_benchmarks_rest_on_the_same_replicates():
     second = losses["benchmark"] == "two"
     losses.loc[second, "conditional_loss"] = 1.1 * losses.loc[~second, "conditional_loss"].to_numpy()
     frame = build_frame(spec, losses, scores)
-    one, two = frame.draws("one").across, frame.draws("two").across
+    one, two = frame.draws("one").full, frame.draws("two").full
     assert two[:, 1] == pytest.approx(one[:, 1], rel=1e-4)
     assert two[:, 0] == pytest.approx(1.1 * one[:, 0], rel=1e-3)
 
@@ -164,7 +164,7 @@ def test_a_frame_is_the_same_after_a_round_trip(frame, tmp_path):
     path = write_frame(frame, tmp_path)
     back = read_frame(path)
     assert back.law("task").constants == pytest.approx(frame.law("task").constants, rel=1e-9)
-    np.testing.assert_array_equal(back.draws("task").across, frame.draws("task").across)
+    np.testing.assert_array_equal(back.draws("task").full, frame.draws("task").full)
     first = path.read_bytes(), path.with_suffix(".npz").read_bytes()
     write_frame(back, tmp_path)
     assert (path.read_bytes(), path.with_suffix(".npz").read_bytes()) == first

@@ -63,7 +63,8 @@ def made_set(names, scores, start=dt.date(2023, 3, 1)):
     dates = np.array([start + dt.timedelta(days=60 * i) for i in range(len(names))], dtype="datetime64[D]")
     return DensitySet(
         "made", "made models", tuple(names), dates, np.array([d.value for d in found]),
-        np.stack([d.draws_within for d in found], 1), np.stack([d.draws for d in found], 1), tuple(found), frame.name,
+        np.stack([d.draws for d in found], 1), np.stack([d.draws_conditional for d in found], 1),
+        tuple(found), frame.name,
     )  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def test_the_numbers_of_a_table_are_those_of_the_set(data):
 def test_hostile_names_are_only_text(data):
     chosen = made_set(HOSTILE, [20, 30, 40, 50, 55, 60])
     trend = fit_trend(chosen.dates, chosen.values, models=chosen.names, replicates=200)
-    row = replace(data.row("registry"), densities=chosen, trend=trend, across=trend)
+    row = replace(data.row("registry"), densities=chosen, trend=trend)
     hostile = replace(data, rows={"registry": {"densing-law-2025": row}}, highlight=None)
     for table in all_tables(hostile):
         for cells in csv.reader(io.StringIO(table.csv())):

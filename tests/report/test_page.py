@@ -83,10 +83,14 @@ def test_the_page_s_numbers_are_the_artifacts_to_the_last_digit(report):
             table = densities_of(report, which, frame).assign(model=lambda t: named(t)).set_index("model")
             names = [data["sets"][which]["models"][place]["name"] for place in reading["models"]["model"]]
             assert sorted(names) == sorted(table.index)
-            for column, key in (("density", "density"), ("score", "score"), ("density_low_within", "low")):
+            for column, key in (("density", "density"), ("score", "score"), ("density_low", "low")):
                 ours = np.array(reading["models"][key], dtype=float)
                 assert np.array_equal(ours, table.loc[names, column].to_numpy(float), equal_nan=True)
             trend = trend_of(report, which, frame)
+            if not trend["identified"]:
+                assert (reading["trend"], reading["doubling_text"]) == (None, "not identified")
+                assert reading["reason"] == trend["reason"]
+                continue
             assert reading["trend"]["doubling_days"] == trend["doubling_days"]
             assert (reading["trend"]["low"], reading["trend"]["high"]) == (
                 trend["doubling_days_low"],
@@ -111,24 +115,34 @@ def test_it_opens_from_disk_without_a_network_and_without_an_error(window, repor
 def test_set_and_frame_move_every_number_to_the_artifact_s(window, report, which, frame):
     window.open(report / "index.html").choose(which, frame)
     trend, table = trend_of(report, which, frame), densities_of(report, which, frame)
-    high = np.inf if trend["doubling_days_high"] is None else trend["doubling_days_high"]
     facts = dict(zip(window.texts("#headline dt"), window.texts("#headline dd"), strict=True))
-    assert window.text(".doubling").startswith(f"{trend['doubling_days']:.0f} days")
-    assert facts["95% at the frame’s optimum"] == doubling_text(Interval(trend["doubling_days_low"], high))
-    assert facts["Frontier"] == f"{trend['on_frontier']} models, R² {trend['r_squared']:.3f}"
     assert window.text(".frames .chosen th span").startswith(frame)
-    assert window.text(".frames .chosen b") == f"{trend['doubling_days']:.0f} days"
+    if trend["identified"]:
+        high = np.inf if trend["doubling_days_high"] is None else trend["doubling_days_high"]
+        full = doubling_text(Interval(trend["doubling_days_low"], high))
+        assert window.text(".doubling").startswith(f"{trend['doubling_days']:.0f} days")
+        assert window.text(".doubling").endswith(f"95% full: {full}")
+        assert next(iter(facts)).startswith("95% full")
+        assert facts["Frontier"] == f"{trend['on_frontier']} models, R² {trend['r_squared']:.3f}"
+        assert window.text(".frames .chosen b") == f"{trend['doubling_days']:.0f} days"
+    else:
+        assert window.text(".doubling") == window.text(".frames .chosen b") == "not identified"
+        assert facts["Why"] == trend["reason"]
+        assert "including the densest" in facts["Why"]
+    for reason, names in trend["left_out"].items():
+        assert f"left out, {reason}: {len(names)} model" in window.text("#headline")
     rows = window.rows()
     assert [row["Model"] for row in rows] == named(table)  # the densest first, those out of range last
     for shown, row in zip(rows, table.to_dict("records"), strict=True):
         bound = f"{'<' if 'chance' in row['status'] else '>'} {row['bound']:.3g}"
         assert shown["Density ρ"] == (f"{row['density']:.3g}" if np.isfinite(row["density"]) else bound)
-        assert shown["95% at the optimum"] == str(Interval(row["density_low_within"], row["density_high_within"]))
-        assert shown["95% over all optima"] == str(Interval(row["density_low"], row["density_high"]))
+        assert shown["95% full"] == str(Interval(row["density_low"], row["density_high"]))
+        conditional = Interval(row["density_low_conditional"], row["density_high_conditional"])
+        assert shown["95% conditional"] == str(conditional)
         assert (shown["Size"], shown["Score, %"]) == (short_count(row["size"]), f"{row['score']:.1f}")
         assert shown["Status"].startswith(row["status"])
     frontier = {row["Model"] for row in rows if row["Status"].endswith("frontier")}
-    assert frontier == {member["model"] for member in trend["members"]}
+    assert frontier == {member["model"] for member in trend["members"] if trend["identified"]}
     drawn = table[np.isfinite(table["density"]) & table["release_date"].notna()]
     assert sorted(window.marks()) == sorted(named(drawn))
     assert window.errors() == []
@@ -162,7 +176,7 @@ def test_pointing_at_a_model_shows_it(window, report, report_data):
         assert window.text("#readout h3") == name
         facts = dict(zip(window.texts("#readout dt"), window.texts("#readout dd"), strict=True))
         assert facts["Density ρ"].startswith(f"{row['density']:.3g}")
-        assert facts["95% at the optimum"] == str(Interval(row["density_low_within"], row["density_high_within"]))
+        assert facts["95% full"] == str(Interval(row["density_low"], row["density_high"]))
         assert (facts["Size"], facts["Score"]) == (short_count(row["size"]), f"{row['score']:.1f}%")
         assert (facts["Status"], facts["Released"]) == (row["status"], row["release_date"])
         for value in report_data.registry.preferred(name).values():
@@ -469,9 +483,9 @@ def reading_of(report_data, frame, rows):
     chosen = row.densities.take(rows)
     try:
         trend = fit_trend(chosen.dates, chosen.values, models=chosen.names, replicates=200)
-        found = FrameRow(row.frame, chosen, trend, trend)
+        found = FrameRow(row.frame, chosen, trend, trend.censored)
     except FitError as error:
-        found = FrameRow(row.frame, chosen, None, None, str(error))
+        found = FrameRow(row.frame, chosen, None, str(error))
     return replace(report_data, frame=row.frame, rows={"registry": {frame: found}})
 
 

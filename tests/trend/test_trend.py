@@ -17,7 +17,7 @@ from densing.density.published import published_densities
 from densing.fit.profile import Interval
 from densing.fit.status import FitError
 from densing.trend.change import find_breakpoint, slope_change
-from densing.trend.exponential import doubling_interval, doubling_text
+from densing.trend.exponential import AT_CHANCE, UNDATED, UNKNOWN, doubling_interval, doubling_text
 from densing.trend.forecast import forecast_date, forecast_density, forecast_size
 from densing.trend.frontier import ORIGIN, Dates, date_of, days_since, is_record
 
@@ -73,10 +73,30 @@ def test_two_models_on_one_date_count_once():
 def test_models_without_a_date_or_a_density_are_counted_and_skipped():
     dates, values = simulated()
     dates = [None, *dates[1:]]
-    values[1] = np.nan
+    values[1], values[2] = np.nan, 0
     trend = fit_trend(np.array(dates, dtype="datetime64[D]"), values, replicates=50)
-    assert trend.skipped == 2
-    assert len(trend.models) == 48
+    assert trend.left_out == {AT_CHANCE: ("model 3",), UNDATED: ("model 1",), UNKNOWN: ("model 2",)}
+    assert len(trend.models) == 47
+    assert "left out, without a release date: 1 model: model 1" in str(trend)
+
+
+def test_a_model_too_dense_for_a_size_leaves_no_estimate():
+    dates, values = simulated()
+    values[np.argmax(values)] = np.inf
+    trend = fit_trend(dates, values, replicates=50)
+    assert "doubling time: not identified" in str(trend)
+    assert "1 of 50 models, including the densest" in str(trend)
+    assert f"{trend.doubling_time_days:.0f} days" not in str(trend)
+    assert np.isnan(trend.to_dict()["doubling_days"])
+    for refused in (
+        lambda: forecast_density(trend, date_of(900)),
+        lambda: forecast_date(trend, 1e10, 1e9),
+        lambda: find_breakpoint(trend),
+        lambda: slope_change(dates, values, date_of(400)),
+        trend.leave_one_out,
+    ):
+        with pytest.raises(InputError, match="the frontier is censored"):
+            refused()
 
 
 def test_too_few_on_the_frontier_is_refused():
@@ -149,11 +169,30 @@ def test_draws_without_a_size_are_left_out_and_told():
     dates, values = simulated()
     draws = np.tile(values, (400, 1))
     draws[:100, 3] = np.inf
+    draws[100:120] = np.nan
     trend = fit_trend(dates, values, draws=draws, replicates=500)
-    assert trend.out_of_range_share == pytest.approx(0.25)
-    assert "in 25% of the draws" in str(trend)
+    assert trend.shares.out_of_range == pytest.approx(0.25)
+    assert trend.shares.missing == pytest.approx(0.05)
+    assert "draws behind the full interval: 5.0% missing, 25.0% out of range" in str(trend)
     draws[:390, 3] = np.inf
     assert not fit_trend(dates, values, draws=draws, replicates=500).interval.bounded
+
+
+def test_the_full_interval_holds_the_conditional_one_and_comes_first():
+    dates, values = simulated()
+    rng = np.random.default_rng(2)
+    small, large = (values * np.exp(s * rng.standard_normal((400, len(values)))) for s in (0.05, 0.5))
+    trend = fit_trend(dates, values, draws=large, draws_conditional=small, replicates=500)
+    full, conditional = trend.interval, trend.interval_conditional
+    assert full.low <= conditional.low < conditional.high <= full.high
+    assert full != conditional
+    assert str(trend).index("95% full") < str(trend).index("conditional on the optimum")
+    open_draws = np.full_like(large, np.inf)
+    never = fit_trend(dates, values, draws=open_draws, draws_conditional=small, replicates=500)
+    assert "95% full: not bounded by the data" in str(never)
+    band = forecast_density(never, date_of(900))
+    assert (band.interval.low, band.interval.high) == (0, np.inf)
+    assert np.isfinite(band.interval_conditional.high)
 
 
 def test_the_seed_decides_the_interval():

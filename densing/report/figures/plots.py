@@ -120,7 +120,7 @@ def plot_densities(
     """
     ax.set(yscale="log", ylabel="density ρ (effective size / size)", xlabel="release date")
     days = chosen.dates.astype("datetime64[D]").astype(object)
-    shown = [i for i, (d, v) in enumerate(zip(days, chosen.values, strict=True)) if d is not None and np.isfinite(v)]
+    shown = [i for i, (d, use) in enumerate(zip(days, chosen.in_range, strict=True)) if d is not None and use]
     family = [(families or {}).get(name, "") for name in chosen.names]
     counts = {f: family.count(f) for f in set(family) if f}
     named = sorted(counts, key=lambda f: (-counts[f], f))[:6]
@@ -143,7 +143,10 @@ def plot_densities(
         )
     labelled = [i for i in shown if chosen.names[i] == highlight]
     crossing: list[tuple[Any, float]] = []
-    if trend is not None:
+    if trend is not None and trend.censored:
+        why = trend.censored.replace(", so ", ",\nso ")
+        ax.text(0.02, 0.98, f"no trend: {why}", transform=ax.transAxes, va="top", fontsize=8, color=PALETTE[0])
+    elif trend is not None:
         crossing = _draw_trend(trend, ax, until)
         frontier = {trend.models[i] for i in trend.members}
         labelled += [i for i in shown if chosen.names[i] in frontier - {highlight}]
@@ -169,8 +172,10 @@ def _draw_trend(trend: Trend, ax: Axes, until: dt.date | None) -> list[tuple[Any
     end = max(until or last, last)
     calendar = [date_of(d) for d in np.linspace(*days_since([first, end]), 120)]
     line = [trend.density(day) for day in calendar]
-    if trend.interval.bounded:
-        ax.fill_between(calendar, *trend.band(calendar), color=PALETTE[0], alpha=0.13, lw=0, zorder=1, label="95% band")
+    name, slope = trend.drawn_interval
+    if slope.bounded:
+        band = trend.band(calendar, slope=slope)
+        ax.fill_between(calendar, *band, color=PALETTE[0], alpha=0.13, lw=0, zorder=1, label=f"95% band, {name}")
     ends = [first, last, end]
     values = [trend.density(day) for day in ends]
     ax.plot(ends[:2], values[:2], color=PALETTE[0], lw=1.4, zorder=2, label="trend")
@@ -185,9 +190,11 @@ def _draw_trend(trend: Trend, ax: Axes, until: dt.date | None) -> list[tuple[Any
         ax.text(end, 0.02, "forecast ", transform=ax.get_xaxis_transform(), ha="right", color=QUIET, fontsize=7)
     days = trend.doubling_time_days
     text = f"doubles every {days:.0f} days" if trend.slope_per_day > 0 else f"halves every {-days:.0f} days"
-    interval = doubling_text(trend.doubling_interval_days)
+    interval = f"95% {trend.interval_name}: {doubling_text(trend.doubling_interval_days)}"
+    if trend.doubling_interval_conditional_days is not None:
+        interval += f"\nconditional: {doubling_text(trend.doubling_interval_conditional_days)}"
     ax.text(
-        0.02, 0.98, f"{text}\n95%: {interval}\nR² {trend.r_squared:.3f}, {len(members)} models on the frontier",
+        0.02, 0.98, f"{text}\n{interval}\nR² {trend.r_squared:.3f}, {len(members)} models on the frontier",
         transform=ax.transAxes, va="top", fontsize=8, color=PALETTE[0],
     )  # fmt: skip
     lowest, highest = trend.densities.min(), max(trend.densities.max(), max(line))
@@ -197,29 +204,28 @@ def _draw_trend(trend: Trend, ax: Axes, until: dt.date | None) -> list[tuple[Any
 
 
 def plot_frames(rows: Sequence[FrameRow], ax: Axes) -> Axes:
-    """The doubling time under every frame: point, interval at the frame's optimum, interval over all optima."""
-    rising = [row for row in rows if row.trend is not None and row.trend.slope_per_day > 0]
+    """The doubling time under every frame: point, full interval, conditional interval."""
+    rising = [row for row in rows if row.identified is not None and row.identified.slope_per_day > 0]
     # Long intervals are cut, so that an unbounded one does not press the others together.
     longest = max((row.trend.doubling_time_days for row in rising if row.trend), default=100.0)
-    limit = max((min(row.doubling_all_optima.high, 3 * longest) for row in rising), default=100.0)
+    limit = max((min(row.trend.doubling_interval_days.high, 3 * longest) for row in rising if row.trend), default=100.0)
     for place, row in enumerate(reversed(rows)):
         if row.trend is None or row not in rising:
-            why = f"no trend: {row.reason}" if row.trend is None else "density falls"
-            ax.text(0.02 * limit, place, why, va="center", color=QUIET, fontsize=7)
+            why = f"{row.texts[0]}: {row.reason}" if row.reason else "density falls"
+            ax.text(0.02 * limit, place, why.replace(", so ", ",\nso "), va="center", color=QUIET, fontsize=6.5)
             continue
-        days, own = row.trend.doubling_time_days, row.trend.doubling_interval_days
-        for interval, width, colour in ((row.doubling_all_optima, 1.0, QUIET), (own, 3.2, PALETTE[0])):
+        days, full = row.trend.doubling_time_days, row.trend.doubling_interval_days
+        conditional = row.trend.doubling_interval_conditional_days or full
+        for interval, width, colour in ((full, 1.0, QUIET), (conditional, 3.2, PALETTE[0])):
             nothing = interval.low == 0 and np.isinf(interval.high)
             ends, look = [interval.low, min(interval.high, limit)], {"color": colour, "alpha": 0.35 if nothing else 1}
             ax.plot(ends, [place, place], lw=width, solid_capstyle="butt", **look)
             if interval.high > limit:
                 ax.plot(limit, place, ">", ms=4, mew=0, clip_on=False, **look)
         ax.plot(days, place, "o", ms=5, color=INK, mec="white", mew=0.6, zorder=3)
-        share = row.trend.out_of_range_share
-        note = f" ({share:.0%} of draws out of range)" if share > 0.02 else ""
         beside = {"xy": (1, place), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        ax.annotate(f"{days:.0f} days{note}", xytext=(9, 1), va="bottom", fontsize=7, **beside)
-        ax.annotate(f"95%: {doubling_text(own)}", xytext=(9, -1), va="top", fontsize=6.5, color=QUIET, **beside)
+        ax.annotate(f"{days:.0f} days", xytext=(9, 1), va="bottom", fontsize=7, **beside)
+        ax.annotate(f"95% full: {row.texts[1]}", xytext=(9, -1), va="top", fontsize=6.5, color=QUIET, **beside)
     names = [
         f"{shortened(row.frame.name, 40)}\nα {row.frame.law().alpha:.2f}, β {row.frame.law().beta:.2f}" for row in rows
     ]
@@ -227,9 +233,9 @@ def plot_frames(rows: Sequence[FrameRow], ax: Axes) -> Axes:
     ax.set(xlim=(0, limit), ylim=(-0.6, len(rows) - 0.4), xlabel="doubling time of density (days)")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
-    handles = [ax.plot([], [], color=PALETTE[0], lw=3.2)[0], ax.plot([], [], color=QUIET, lw=1)[0]]
-    ax.legend(handles, ["95% at the frame's optimum", "95% over all optima"], loc="lower left", ncols=2,
-              bbox_to_anchor=(0, 1), borderaxespad=0.2)  # fmt: skip
+    handles = [ax.plot([], [], color=QUIET, lw=1)[0], ax.plot([], [], color=PALETTE[0], lw=3.2)[0]]
+    ax.legend(handles, ["95% full, over all optima", "95% conditional, at the frame's optimum"],
+              loc="lower left", ncols=2, bbox_to_anchor=(0, 1), borderaxespad=0.2)  # fmt: skip
     return ax
 
 
@@ -357,8 +363,9 @@ def plot_card(density: Density, chosen: DensitySet, date: dt.date | None, ax: Ax
     for row, (value, one) in enumerate(reversed(window)):
         own = one is density
         colour = PALETTE[1] if own else INK
-        low, high = one.interval_within.low, one.interval_within.high
-        ax.plot([max(low, value / 300), min(high, value * 300)], [row, row], color=colour, lw=2 if own else 0.9)
+        for interval, width in ((one.interval, 0.5), (one.interval_conditional, 2.4)):
+            low, high = max(interval.low, value / 300), min(interval.high, value * 300)
+            ax.plot([low, high], [row, row], color=colour, lw=width * (1.3 if own else 1))
         ax.plot(value, row, "o" if np.isfinite(one.value) else "<", color=colour, ms=7 if own else 4, zorder=3)
     ax.set_yticks(range(len(window)), [shortened(d.model or "this model") for _, d in reversed(window)])
     for tick, (_, one) in zip(ax.get_yticklabels(), reversed(window), strict=True):
@@ -370,7 +377,7 @@ def plot_card(density: Density, chosen: DensitySet, date: dt.date | None, ax: Ax
         f"{shortened(density.model or 'this model')}: ρ = {density.text}, rank {place + 1} of {len(ranked)}, "
         f"denser than {share:.0%}{when}", loc="left",
     )  # fmt: skip
-    ax.set(xscale="log", xlabel=f"density ρ in frame {density.frame} (95% at the frame's optimum)")
+    ax.set(xscale="log", xlabel=f"density ρ in frame {density.frame} (95% full thin, conditional thick)")
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
     return plain_log_ticks(ax, "x")

@@ -19,7 +19,7 @@ from densing.fit.profile import Interval
 from densing.frame.frame import Range
 from densing.models.registry import ScoreEntry
 from densing.report.data import ReportData
-from densing.trend.exponential import DAYS_PER_MONTH, Trend
+from densing.trend.exponential import DAYS_PER_MONTH, Trend, left_out_lines
 from densing.trend.frontier import date_of, days_since
 from densing.trend.rulers import FrameRow
 
@@ -149,24 +149,28 @@ def _reading(data: ReportData, row: FrameRow, places: Mapping[str, int], texts: 
         "artifact": str(data.artifacts.get(f"densities/{label}", "")),
         "models": _columns([_model_reading(detail, places[detail.model], texts) for detail in details]),
         "in_range": sum(detail.status is Range.IN_RANGE for detail in details),
+        "left_out": left_out_lines(row.left_out),
+        "doubling_text": row.texts[0],
         "reason": row.reason,
-        "trend": _trend(row, row.trend, str(data.artifacts.get(f"trends/{label}", ""))) if row.trend else None,
+        "trend": _trend(row, row.identified, str(data.artifacts.get(f"trends/{label}", "")))
+        if row.identified
+        else None,
     }
 
 
 def _model_reading(detail: Density, place: int, texts: SharedTexts) -> dict[str, Any]:
-    own, every = detail.interval_within, detail.interval
+    full, conditional = detail.interval, detail.interval_conditional
     return {
         "model": place,
         "density": detail.value,
-        "low": own.low,
-        "high": own.high,
-        "low_all": every.low,
+        "low": full.low,
+        "high": full.high,
+        "low_conditional": conditional.low,
         "score": detail.score,
         "size": detail.size,
         "density_text": detail.text,
-        "interval_text": _interval_text(own),
-        "interval_all_text": _interval_text(every),
+        "interval_text": _interval_text(full),
+        "interval_conditional_text": _interval_text(conditional),
         "score_text": f"{detail.score:.1f}" if np.isfinite(detail.score) else "",
         "size_text": short_count(detail.size),
         "effective_text": short_count(detail.effective_size) if np.isfinite(detail.effective_size) else "",
@@ -185,23 +189,27 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _trend(row: FrameRow, trend: Trend, artifact: str) -> dict[str, Any]:
-    own, every = trend.doubling_interval_days, row.doubling_all_optima
+    full = trend.doubling_interval_days
+    conditional = trend.doubling_interval_conditional_days or full
     days = abs(trend.doubling_time_days)
-    _, own_text, every_text = row.texts
+    _, full_text, conditional_text = row.texts
+    full_shares, conditional_shares = row.shares_texts
     return {
         "artifact": artifact,
         "rises": trend.slope_per_day > 0,
         "doubling_days": trend.doubling_time_days,
         "days_text": f"{days:.0f} days",
         "months_text": f"{days / DAYS_PER_MONTH:.1f} months",
-        "low": own.low,
-        "high": own.high,
-        "low_all": every.low,
-        "high_all": every.high,
-        "interval_text": own_text,
-        "interval_all_text": every_text,
+        "low": full.low,
+        "high": full.high,
+        "low_conditional": conditional.low,
+        "high_conditional": conditional.high,
+        "interval_text": full_text,
+        "interval_conditional_text": conditional_text,
+        "shares_text": full_shares,
+        "shares_conditional_text": conditional_shares,
+        "band_name": trend.drawn_interval[0],
         "r_squared_text": f"{trend.r_squared:.3f}",
-        "out_of_range_share": trend.out_of_range_share,
         "frontier": [trend.rows[member] for member in trend.members],
         "last_date": trend.last_date,
         "line": _line(trend),
@@ -211,12 +219,13 @@ def _trend(row: FrameRow, trend: Trend, artifact: str) -> dict[str, Any]:
 def _line(trend: Trend) -> list[dict[str, Any]]:
     """The trend line and its band from the frontier's first model to the end of the forecast.
 
-    The band is absent where the data do not bound the slope.
+    The band is that of the full interval, of the conditional one where that is open, and absent where both are.
     """
     end = trend.last_date + dt.timedelta(days=FORECAST_DAYS)
     first, last, stop = days_since([trend.first_date, trend.last_date, end])
     calendar = [date_of(day) for day in np.union1d(np.linspace(first, last, 60), np.linspace(last, stop, 13))]
-    low, high = trend.band(calendar) if trend.interval.bounded else (np.full(len(calendar), np.nan),) * 2
+    _, slope = trend.drawn_interval
+    low, high = trend.band(calendar, slope=slope) if slope.bounded else (np.full(len(calendar), np.nan),) * 2
     return [
         {"date": day, "density": trend.density(day), "low": a, "high": b}
         for day, a, b in zip(calendar, low, high, strict=True)

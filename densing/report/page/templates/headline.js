@@ -2,27 +2,28 @@
 
 function showHeadline() {
   const set = currentSet(), frame = report.frames[choice.frame];
-  const { trend, reason, models, in_range: inRange, artifact } = currentReading();
+  const { trend, reason, models, in_range: inRange, left_out: leftOut, doubling_text: doubling, artifact } = currentReading();
   const total = (models.model ?? []).length;
   const facts = trend
     ? [
-      ["95% at the frame’s optimum", trend.interval_text],
-      ["95% over all optima of its laws", trend.interval_all_text],
+      ["95% full, over all optima of its laws", trend.interval_text],
+      ["Draws behind it", trend.shares_text],
+      ["95% conditional, at the frame’s optimum", trend.interval_conditional_text],
+      ["Draws behind that", trend.shares_conditional_text],
       ["Frontier", `${trend.frontier.length} models, R² ${trend.r_squared_text}`],
-      ...(trend.out_of_range_share > 0.02
-        ? [["Caution", `in ${Math.round(100 * trend.out_of_range_share)}% of the draws some model has no finite size; the interval holds for the rest`]]
-        : []),
     ]
     : [["Why", reason]];
   byId("headline").replaceChildren(
     element("p", { class: "lead" }, trend
       ? `The capability that the densest models pack into each parameter ${trend.rises ? "doubles" : "halves"} every`
-      : "The densest models show"),
-    element("p", { class: "doubling" }, trend ? trend.days_text : "no trend", trend ? element("small", {}, trend.months_text) : ""),
+      : "The doubling time of the densest models:"),
+    element("p", { class: "doubling" }, trend ? trend.days_text : doubling,
+      trend ? element("small", {}, `${trend.months_text}; 95% full: ${trend.interval_text}`) : ""),
     factList(facts),
     element("p", { class: "origin" },
       `From ${set.title}, ${inRange} of ${total} of them in range of frame ${choice.frame} (${frame.title}; ${frame.settings}). `,
       `Data: ${set.origin}.`),
+    ...leftOut.map((line) => element("p", { class: "origin left-out" }, `${line}.`)),
     element("p", { class: "artifact" }, "Numbers: ",
       [artifact, trend && trend.artifact, set.artifact].filter(Boolean).flatMap((path, i) => [i ? ", " : "", element("code", {}, path)])),
   );
@@ -46,7 +47,7 @@ function intervalPlot(trend, scale) {
   const at = (days) => `${scale(days)}%`, top = scale.domain()[1];
   for (const tick of scale.ticks(3)) svg.append(svgPart("line", { class: "tick", x1: at(tick), x2: at(tick), y1: 0, y2: 22 }));
   if (!trend || !trend.rises) return svg;
-  for (const [kind, low, high] of [["every", trend.low_all, trend.high_all], ["own", trend.low, trend.high]]) {
+  for (const [kind, low, high] of [["full", trend.low, trend.high], ["conditional", trend.low_conditional, trend.high_conditional]]) {
     const cut = high === null || high > top;
     svg.append(svgPart("line", { class: low === 0 && cut ? `${kind} open` : kind, x1: at(low), x2: at(cut ? top : high), y1: 11, y2: 11 }));
     if (cut) {
@@ -74,19 +75,19 @@ function axisPlot(scale) {
 function buildFrames(onFrame) {
   const readings = Object.entries(currentSet().readings);
   const scale = plotScale(readings.map(([, { trend }]) => trend).filter((trend) => trend && trend.rises));
-  const rows = readings.map(([name, { trend, reason }]) => {
+  const rows = readings.map(([name, { trend, reason, doubling_text: doubling }]) => {
     const radio = element("input", { type: "radio", name: "frame", value: name });
     radio.addEventListener("change", () => onFrame(name));
     const head = element("th", { scope: "row", role: "rowheader" },
       element("label", {}, radio, element("span", {}, name, element("small", {}, report.frames[name].title))));
     if (!trend) {
       return element("tr", { role: "row" }, head,
-        element("td", { role: "cell", colspan: 4 }, element("b", {}, "no trend"), element("small", {}, reason)));
+        element("td", { role: "cell", colspan: 4 }, element("b", {}, doubling), element("small", {}, reason)));
     }
     return element("tr", { role: "row" }, head,
       element("td", { role: "cell", class: "days" }, element("b", {}, trend.days_text), trend.rises ? "" : element("small", {}, "to halve")),
-      element("td", { role: "cell", "data-label": "95% at its optimum" }, trend.interval_text),
-      element("td", { role: "cell", "data-label": "95% over all optima" }, trend.interval_all_text),
+      element("td", { role: "cell", "data-label": "95% full" }, trend.interval_text),
+      element("td", { role: "cell", "data-label": "95% conditional" }, trend.interval_conditional_text),
       element("td", { role: "cell", class: "plot" }, intervalPlot(trend, scale)));
   });
   rows.push(element("tr", { class: "scale", "aria-hidden": "true" }, element("td", { colspan: 4 }), element("td", { class: "plot" }, axisPlot(scale))));

@@ -13,8 +13,8 @@ function showReadout(row) {
   }
   const facts = [
     ["Density ρ", `${row.density_text}${row.frontier ? ", on the frontier" : ""}`],
-    ["95% at the optimum", intervalText(row)],
-    ["95% over all optima", row.interval_all_text],
+    ["95% full", intervalText(row)],
+    ["95% conditional", row.interval_conditional_text],
     ["Size", row.size_text],
     ["Effective size", row.effective_text],
     ["Score", row.score_text && `${row.score_text}%`],
@@ -44,7 +44,7 @@ function showLegend(looks) {
   const items = [...looks].map(([family, { shape, colour }]) => element("li", {}, mark(shape, colour), shortened(family, 24)));
   if (rows.some((row) => !looks.has(row.family))) items.push(element("li", {}, mark(OTHERS.shape, OTHERS.colour), "other families"));
   items.push(element("li", {}, element("span", { class: "key ring" }), "frontier"));
-  if (currentReading().trend) items.push(element("li", {}, element("span", { class: "key line" }), "trend, 95% band"));
+  if (currentReading().trend) items.push(element("li", {}, element("span", { class: "key line" }), `trend, 95% band (${currentReading().trend.band_name})`));
   const sizes = [1e9, 1e10, 1e11].map((size) => [mark(d3.symbolCircle, "var(--series-other)", markArea(size)), `${size / 1e9}B`]);
   items.push(element("li", {}, "size", ...sizes.flat()));
   byId("legend").replaceChildren(...items);

@@ -3,8 +3,8 @@
 const COLUMNS = [
   { title: "Model", key: (row) => row.name, cell: nameCell },
   { title: "Density ρ", key: (row) => row.density, cell: (row) => element("b", {}, row.density_text), numeric: true },
-  { title: "95% at the optimum", key: (row) => row.low, cell: intervalText },
-  { title: "95% over all optima", key: (row) => row.low_all, cell: (row) => row.interval_all_text || "–" },
+  { title: "95% full", key: (row) => row.low, cell: intervalText },
+  { title: "95% conditional", key: (row) => row.low_conditional, cell: (row) => row.interval_conditional_text || "–" },
   { title: "Status", key: (row) => row.status, cell: statusCell },
   { title: "Size", key: (row) => row.size, cell: (row) => row.size_text, numeric: true },
   { title: "Score, %", key: (row) => row.score, cell: (row) => row.score_text, numeric: true },
