@@ -14,6 +14,8 @@ from densing.core.errors import DensingError, InputError
 
 WEIGHTS = "*.safetensors"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+CONFIGURATION = ("config.json", "generation_config.json", "*.py")
+"""What a model is built from besides its weights, and how it ends a text; code is run if it is trusted."""
 TOKENIZER = ("tokenizer*", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json", "added_tokens.json")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -37,8 +39,8 @@ class Checkpoint:
 
     @cached_property
     def weights(self) -> str:
-        """Hash of weights and configuration."""
-        return _hash_of([*self.folder.glob(WEIGHTS), self.folder / "config.json"])
+        """Hash of weights, configuration and code."""
+        return _hash_of({path for pattern in (WEIGHTS, *CONFIGURATION) for path in self.folder.glob(pattern)})
 
     @cached_property
     def tokenizer(self) -> str:
@@ -146,10 +148,10 @@ def download(name: str, kind: str, patterns: Iterable[str], *, revision: str | N
 
 
 def _hash_of(files: Iterable[Path]) -> str:
-    return sha256_of_data({path.name: _content_hash(path) for path in sorted(files)})
+    return sha256_of_data({path.name: content_hash(path) for path in sorted(files)})
 
 
-def _content_hash(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """SHA-256 of a file; the hub's cache names large files by it, so that they need not be read."""
     stored = path.resolve()
     if stored.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", stored.name):

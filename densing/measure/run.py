@@ -14,6 +14,7 @@ from densing.core.artifacts import ArtifactError
 from densing.core.errors import DensingError, InputError, unknown
 from densing.measure.cache import RequestCache
 from densing.measure.checkpoint import Checkpoint, find_checkpoint
+from densing.measure.engines.answer_scope import answer_scope, named_files, with_local_folders
 from densing.measure.engines.base import Engine
 from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
 from densing.measure.suites import BenchmarkConfig, Suite, leaves
@@ -80,14 +81,20 @@ def measure(
     if name:
         checkpoint = replace(checkpoint, name=name)
     _ask_for_consent(suite, run_unsafe_code)
-    made_from = {"weights": checkpoint.weights, "tokenizer": checkpoint.tokenizer, "suite": suite.digest}
+    used_options = with_local_folders(engine_options)
+    files = named_files(used_options, checkpoint)
+    made_from = {
+        "weights": checkpoint.weights,
+        "tokenizer": checkpoint.tokenizer,
+        "suite": suite.digest,
+        **{f"option {name}": contents for name, contents in files.items()},
+    }
     asked = {"engine": engine, "options": {k: str(v) for k, v in sorted(engine_options.items())}, "limit": limit}
     folder = out / checkpoint.name / suite.name
     if not fresh and (existing := _existing(folder, checkpoint, suite, made_from, asked)):
         return existing
-    with loaded_engine(engine, checkpoint, engine_options) as lm:
-        scope = {**lm.fingerprint(), **{key: made_from[key] for key in ("weights", "tokenizer")}}
-        lm.cache = RequestCache(out / CACHE, scope, fresh=fresh)
+    with loaded_engine(engine, checkpoint, used_options) as lm:
+        lm.cache = RequestCache(out / CACHE, answer_scope(lm, made_from, used_options, files), fresh=fresh)
         try:
             results = _evaluate(lm, suite, limit, run_unsafe_code)
         finally:
@@ -137,7 +144,7 @@ def loaded_engine(name: str, checkpoint: Checkpoint, options: dict[str, Any]) ->
         engine = engine_class(str(checkpoint.folder), **options)
     except DensingError:
         raise
-    except (TypeError, ValueError, OSError, RuntimeError, AssertionError, SafetensorError) as error:
+    except (TypeError, ValueError, OSError, RuntimeError, AssertionError, ImportError, SafetensorError) as error:
         raise DensingError(f"{checkpoint.source}: the {name} engine cannot load it: {error}") from error
     try:
         yield engine

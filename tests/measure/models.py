@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,4 +83,50 @@ def save_llama(folder: Path, tokenizer: Any, *, seed: int = 0, **changes: Any) -
     torch.manual_seed(seed)
     LlamaForCausalLM(LlamaConfig(**settings | changes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def save_adapter(folder: Path, model: Path, *, rank: int = 4, seed: int = 0) -> Path:
+    """A LoRA adapter of random weights for every attention and MLP layer of a Llama, as peft writes one."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    layers = ("self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
+    draw = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, weight in load_file(model / "model.safetensors").items():
+        layer = name.removesuffix(".weight")
+        if layer.endswith(layers):
+            rows, columns = weight.shape
+            tensors[f"base_model.model.{layer}.lora_A.weight"] = 0.1 * torch.randn(rank, columns, generator=draw)
+            tensors[f"base_model.model.{layer}.lora_B.weight"] = 0.1 * torch.randn(rows, rank, generator=draw)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": 2 * rank,
+        "target_modules": sorted({layer.rpartition(".")[2] for layer in layers}),
+        "base_model_name_or_path": str(model),
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def save_merged(folder: Path, model: Path, adapter: Path) -> Path:
+    """The model with the adapter in its weights: W + B A alpha / r."""
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(model, folder)
+    weights, added = load_file(model / "model.safetensors"), load_file(adapter / "adapter_model.safetensors")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    for name, reduce in added.items():
+        if name.endswith(".lora_A.weight"):
+            expand = added[name.replace("lora_A", "lora_B")]
+            layer = name.removeprefix("base_model.model.").replace("lora_A.", "")
+            weights[layer] += expand @ reduce * (config["lora_alpha"] / config["r"])
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

@@ -8,14 +8,19 @@ from __future__ import annotations
 import math
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from densing.core.errors import DensingError
+from densing.core.errors import DensingError, InputError
 from densing.measure.cache import RequestCache, request_key
+from densing.measure.checkpoint import Checkpoint, find_checkpoint
+from densing.measure.engines.answer_scope import CANNOT_MATTER, answer_scope, named_files, with_local_folders
 from densing.measure.engines.torch_engine import TorchEngine
 from tests.measure.cache_writer import write_answers
-from tests.measure.models import byte_level, save_llama
+from tests.measure.models import byte_level, save_adapter, save_llama
 from tests.measure.requests import instances
 
 SCOPE = {"weights": "w", "dtype": "float32", "bos": "rule"}
@@ -88,7 +93,7 @@ def test_whatever_an_answer_depends_on_is_in_its_scope(checkpoint: Path, texts: 
     asked = instances([("def main(", "self):"), ("import", " os")])
     tokenizer = byte_level(texts, 512)
     other = save_llama(tmp_path / "other", tokenizer, seed=1)
-    settings = [
+    variants = [
         (checkpoint, {}),
         (other, {}),
         (checkpoint, {"dtype": "bfloat16"}),
@@ -97,13 +102,13 @@ def test_whatever_an_answer_depends_on_is_in_its_scope(checkpoint: Path, texts: 
     answers = []
     for cached in (False, True, True):
         answers.append([])
-        for folder, options in settings:
+        for folder, options in variants:
             engine = TorchEngine(str(folder), device="cpu", **{"dtype": "float32", **options})
             if cached:
                 engine.cache = RequestCache(tmp_path / "c.sqlite", {**engine.fingerprint(), "weights": folder.name})
             answers[-1].append([tuple(answer) for answer in engine.loglikelihood(asked)])
     assert answers[0] == answers[1] == answers[2]
-    assert len({str(found) for found in answers[0]}) == len(settings)
+    assert len({str(found) for found in answers[0]}) == len(variants)
 
 
 def test_known_answers_are_not_computed_again(checkpoint: Path, texts: list[str], tmp_path: Path) -> None:
@@ -112,6 +117,7 @@ def test_known_answers_are_not_computed_again(checkpoint: Path, texts: list[str]
     asked = instances([(text[:40], " x") for text in texts[:40]])
     computed: list[int] = []
     score = engine.tree_model.score
+    engine.loglikelihood(instances([("a", " b"), (texts[0][:400], " x")]))  # what may be shared is tried here
     engine.tree_model.score = lambda batch, requests: computed.extend(batch.requests) or score(batch, requests)
     first = engine.loglikelihood(asked[:20])
     assert len(computed) == 20
@@ -122,3 +128,62 @@ def test_known_answers_are_not_computed_again(checkpoint: Path, texts: list[str]
     assert len(computed) == count
     twice = engine.loglikelihood([*asked, *asked])
     assert twice == [*both, *both]
+
+
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "num_hidden_layers": st.sampled_from([1, 2]),
+        "rope_parameters": st.sampled_from([{"rope_type": "default", "rope_theta": theta} for theta in (10.0, 1e4)]),
+        "hidden_act": st.sampled_from(["silu", "relu"]),
+        "rms_norm_eps": st.sampled_from([1e-6, 0.5]),
+        "dtype": st.sampled_from(["float32", "bfloat16"]),
+        "attn_implementation": st.sampled_from(["eager", "sdpa"]),
+        "softmax_dtype": st.just("float64"),
+        "max_length": st.sampled_from([64, 512]),
+        "add_bos_token": st.booleans(),
+        "batch_tokens": st.sampled_from([1, 100]),
+        "allow_truncated": st.booleans(),
+        "device": st.just("cpu"),
+    },
+)
+
+
+@given(options=OPTIONS)
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_any_options_have_their_own_answers_or_equal_ones(checkpoint: Path, options: dict[str, Any]) -> None:
+    """Beside the model without any, in one scope or in two."""
+    asked = instances([("def main(", "self):"), ("import", " os")])
+    found = find_checkpoint(checkpoint)
+    made_from = {"weights": found.weights, "tokenizer": found.tokenizer}
+    scopes, answers = [], []
+    for given_options in ({}, options):
+        engine = TorchEngine(str(checkpoint), **{"device": "cpu", **given_options})
+        scopes.append(answer_scope(engine, made_from, given_options, named_files(given_options, found)))
+        answers.append(engine.loglikelihood(asked))
+    assert scopes[0] != scopes[1] or answers[0] == answers[1]
+    beside = [name for name in options if name not in CANNOT_MATTER]
+    assert not beside or scopes[0] != scopes[1]
+
+
+def test_an_option_stands_for_the_contents_that_it_names(checkpoint: Path, tmp_path: Path) -> None:
+    """An adapter trained on under its own name, a file of the model's folder, a path inside other settings."""
+    adapter = save_adapter(tmp_path / "adapter", checkpoint)
+    own = Checkpoint("own", "own", tmp_path)
+    (tmp_path / "small.gguf").write_bytes(b"weights")
+    options = {
+        "peft": str(adapter),
+        "gguf_file": "small.gguf",
+        "speculative_config": {"model": str(adapter), "tokens": 3},
+        "dtype": "float32",
+    }
+    before = named_files(options, own)
+    assert before.keys() == {"peft", "gguf_file", "speculative_config"}
+    assert named_files(options, own) == before
+    save_adapter(adapter, checkpoint, seed=1)
+    after = named_files(options, own)
+    assert [name for name in before if before[name] != after[name]] == ["peft", "speculative_config"]
+    (tmp_path / "small.gguf").write_bytes(b"other weights")
+    assert named_files(options, own)["gguf_file"] != before["gguf_file"]
+    with pytest.raises(InputError, match="peft=nowhere: no such folder, and not a hub name"):
+        with_local_folders({"peft": "nowhere"})

@@ -51,6 +51,26 @@ def test_measure_prints_and_writes(checkpoint: Path, items: Path, tmp_path: Path
     assert report["settings"]["batch_tokens"] == 64
 
 
+def test_an_option_that_changes_the_model_meets_no_answer_of_another(
+    checkpoint: Path, items: Path, tmp_path: Path
+) -> None:
+    """On a warm cache as on a cold one."""
+    command = ["measure", checkpoint, "--suite", "jsonl", "--documents", items, "--device", "cpu", "--json"]
+
+    def losses(out: str, *options: str) -> tuple[float, float]:
+        code, printed, err = densing(*command, "--out", tmp_path / out, *options)
+        assert code == 0, err
+        (task,) = json.loads(printed)["tasks"]
+        return task["conditional_loss"], task["score"]
+
+    whole = losses("warm")
+    for option in ("num_hidden_layers=1", 'rope_parameters={"rope_type": "default", "rope_theta": 3.0}'):
+        warm, cold = losses("warm", "--option", option), losses(f"cold {len(option)}", "--option", option)
+        assert warm == cold
+        assert warm[0] != whole[0]
+    assert losses("warm") == whole
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -5,14 +5,17 @@ Whatever is shared, cut or batched: the results are those of every request alone
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from lm_eval.models.huggingface import HFLM
+from transformers import AutoModelForCausalLM
 
 from densing.core.errors import DensingError, InputError
+from densing.measure.engines.sharing import Way
 from densing.measure.engines.torch_engine import TorchEngine
 from tests.measure.models import CONTEXT, byte_level, save_llama
 from tests.measure.requests import Pair, instances, long_answers, multiple_choice, nested
@@ -55,7 +58,6 @@ def alone(engine: TorchEngine, pair: Pair) -> tuple[float, bool, int, int]:
 
 
 def test_scored_together_as_alone(engine: TorchEngine, pairs: list[Pair]) -> None:
-    assert engine.tree_model.shares
     for pair, answer in zip(pairs, engine.loglikelihood(instances(pairs)), strict=True):
         logprob, greedy, tokens, bytes_ = alone(engine, pair)
         assert (answer.tokens, answer.bytes) == (tokens, bytes_)
@@ -91,9 +93,12 @@ def test_whole_texts_as_by_lm_eval(engine: TorchEngine, hf: HFLM, texts: list[st
     ],
     ids=["line", "stop texts", "beams"],
 )
-def test_continued_as_by_lm_eval(engine: TorchEngine, hf: HFLM, pairs: list[Pair], settings: dict) -> None:
+def test_continued_as_by_lm_eval(
+    engine: TorchEngine, hf: HFLM, pairs: list[Pair], settings: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prompts = list(dict.fromkeys(context for context, _ in pairs if context))[::4]
     asked = instances([(prompt, settings) for prompt in prompts], "generate_until")
+    monkeypatch.setattr(hf, "batch_size_per_gpu", 1)  # when it stops beams depends on the batch
     ours, theirs = engine.generate_until(asked), hf.generate_until(asked, disable_tqdm=True)
     assert ours == theirs
     assert len(set(ours)) > 5
@@ -140,7 +145,8 @@ def save_other(kind: str, folder: Path, tokenizer: object) -> Path:
 def test_other_architectures_share_what_they_can(kind: str, texts: list[str], tmp_path: Path) -> None:
     tokenizer = byte_level(texts[:10], 300)
     other = TorchEngine(str(save_other(kind, tmp_path, tokenizer)), device="cpu", dtype="float32", max_length=CONTEXT)
-    assert other.tree_model.can_share(100) == (kind == "learned positions")
+    shares = other.sharing.way(0, 2, 20) is Way.SHARED
+    assert shares == (kind != "no attention")
     pairs = [*multiple_choice(texts, 6, 2), *nested(texts)]
     for pair, answer in zip(pairs, other.loglikelihood(instances(pairs)), strict=True):
         logprob, _, tokens, _ = alone(other, pair)
@@ -191,3 +197,146 @@ def test_nan_names_its_item_and_fails(texts: list[str], tmp_path: Path) -> None:
         engine.model.get_input_embeddings().weight[tokenizer("~")["input_ids"][0]] = torch.nan
     with pytest.raises(DensingError, match=r"task item 1: the log-probability is nan.*nothing of its batch was kept"):
         engine.loglikelihood(instances([("a", " b"), ("a ~ b", " c")]))
+
+
+# models that compute otherwise beyond some length
+
+CHANGE = 64
+
+
+def save_long(kind: str, folder: Path, tokenizer: object) -> Path:
+    """Models that the first 64 tokens show nothing of."""
+    from transformers import (
+        GPTNeoConfig,
+        GPTNeoForCausalLM,
+        LlamaConfig,
+        LlamaForCausalLM,
+        MistralConfig,
+        MistralForCausalLM,
+        Phi3Config,
+        Phi3ForCausalLM,
+    )
+
+    shape = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "initializer_range": 0.3,
+        "max_position_embeddings": CONTEXT,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 1,
+    }
+    longrope = {
+        "rope_type": "longrope",
+        "short_factor": [1.0] * 8,
+        "long_factor": [4.0] * 8,
+        "original_max_position_embeddings": CHANGE,
+    }
+    torch.manual_seed(0)
+    model = {
+        "longrope": lambda: Phi3ForCausalLM(
+            Phi3Config(**shape, original_max_position_embeddings=CHANGE, rope_parameters=longrope)
+        ),
+        "dynamic": lambda: LlamaForCausalLM(
+            LlamaConfig(
+                **shape | {"max_position_embeddings": CHANGE}, rope_parameters={"rope_type": "dynamic", "factor": 8.0}
+            )
+        ),
+        "window": lambda: MistralForCausalLM(MistralConfig(**shape, sliding_window=CHANGE)),
+        "window without a known name": lambda: GPTNeoForCausalLM(
+            GPTNeoConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=32,
+                num_layers=2,
+                attention_types=[[["global", "local"], 1]],
+                num_heads=2,
+                window_size=CHANGE,
+                max_position_embeddings=CONTEXT,
+                initializer_range=0.3,
+            )
+        ),
+    }[kind]()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def read_alone(untouched: torch.nn.Module, encoded: object) -> tuple[float, bool]:
+    """As `alone`, by a model that has read nothing before, of what lm-eval lets it read."""
+    model = copy.deepcopy(untouched)
+    tokens, answer = [*encoded.context, *encoded.answer], torch.tensor(encoded.answer)
+    with torch.inference_mode():
+        logits = model(torch.tensor([tokens[:-1]])).logits[0, len(encoded.context) - 1 :].double()
+    logprobs = logits.log_softmax(1).gather(1, answer[:, None])
+    return float(logprobs.sum()), bool((logits.argmax(1) == answer).all())
+
+
+def mixed_lengths(texts: list[str]) -> list[Pair]:
+    """Short and long, with shared starts that end on both sides of the change, and options."""
+    head = texts[3][:260]
+    return [
+        *multiple_choice(texts, 4, 0),
+        *[
+            (head[:cut] + end, answer)
+            for cut in (30, 80, 130, 260)
+            for end in ("a", "b =")
+            for answer in (" x", " yz(")
+        ],
+        *[(head[:40] + text[:150], " x = y" * 6) for text in texts[5:8]],
+        ("x", texts[0][:200]),
+        *multiple_choice(texts, 2, 2),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["longrope", "dynamic", "window", "window without a known name"])
+def test_nothing_depends_on_what_shares_its_batch(kind: str, texts: list[str], tmp_path: Path) -> None:
+    folder = save_long(kind, tmp_path, byte_level(texts[:10], 300))
+    engine = TorchEngine(str(folder), device="cpu", dtype="float32", max_length=CONTEXT)
+    pairs = mixed_lengths(texts)
+    encoded = engine.boundary.encode_pairs(pairs)
+    lengths = [len(one.context) + len(one.answer) - 1 for one in encoded]
+    assert min(lengths) < CHANGE < max(lengths)
+    untouched = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    expected = [read_alone(untouched, one) for one in encoded]
+    backwards = engine.loglikelihood(instances(pairs[::-1]))[::-1]
+    singly = [engine.loglikelihood(instances([pair]))[0] for pair in pairs[::3]]
+    answers = engine.loglikelihood(instances(pairs))
+    asked = expected + expected + expected[::3]
+    for ours, (logprob, greedy) in zip([*answers, *backwards, *singly], asked, strict=True):
+        assert ours[0] == pytest.approx(logprob, abs=TOLERANCE * ours.tokens)
+        assert ours[1] == greedy
+
+
+@pytest.mark.parametrize("kind", ["longrope", "dynamic", "window"])
+def test_continued_as_alone_whatever_the_length(kind: str, texts: list[str], tmp_path: Path) -> None:
+    """Some end before the change, some begin behind it, some pass it while they are written."""
+    folder = save_long(kind, tmp_path, byte_level(texts[:10], 300))
+    engine = TorchEngine(str(folder), device="cpu", dtype="float32", max_length=CONTEXT)
+    prompts = [texts[number][: 12 * number + 4] for number in range(12)]
+    settings = {"until": ["no such text"], "max_gen_toks": 20, "do_sample": False}
+    untouched = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    expected = []
+    for prompt in prompts:
+        model = copy.deepcopy(untouched)
+        tokens = torch.tensor([engine.tokenizer(prompt)["input_ids"]])
+        written = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=20, do_sample=False)
+        expected.append(engine.tokenizer.decode(written[0, tokens.shape[1] :], skip_special_tokens=True))
+    for order in (1, -1):
+        asked = instances([(prompt, settings) for prompt in prompts[::order]], "generate_until")
+        assert engine.generate_until(asked)[::order] == expected
+    assert len(set(expected)) > 8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_common_models_share(dtype: str, checkpoint: Path, texts: list[str], tmp_path: Path) -> None:
+    """At all lengths; and those that change, up to there."""
+    engine = TorchEngine(str(checkpoint), device="cpu", dtype=dtype)
+    assert engine.sharing.way(0, 2, 40) is Way.SHARED
+    assert engine.sharing.way(0, 2, CONTEXT) is Way.SHARED
+    long = TorchEngine(str(save_long("longrope", tmp_path, byte_level(texts[:10], 300))), device="cpu", dtype=dtype)
+    ways = [way for way, _ in long.sharing.parts([10, CHANGE, CHANGE + 1, CONTEXT], set())]
+    assert ways == [Way.SHARED, Way.PADDED]

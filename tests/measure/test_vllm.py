@@ -5,6 +5,7 @@ The real vLLM beside the other engines: torch, lm-eval's hf, lm-eval's vllm.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from densing.core.errors import InputError
 from densing.measure.cache import RequestCache
-from tests.measure.models import CONTEXT
+from tests.measure.models import CONTEXT, save_adapter, save_merged
 from tests.measure.requests import Pair, instances, long_answers, multiple_choice, nested
 
 pytestmark = pytest.mark.vllm
@@ -168,6 +169,52 @@ def test_a_batch_of_logits_keeps_to_its_budget(checkpoint: Path, texts: list[str
     engine.loglikelihood(instances([(engine.tokenizer.decode(tokens[:50]), answer)]))
     assert max(rows) <= 300
     engine.close()
+
+
+def test_an_adapter_is_applied(checkpoint: Path, texts: list[str], tmp_path: Path) -> None:
+    """Scores and continuations are those of the model into whose weights the adapter was merged."""
+    from densing.measure.engines.torch_engine import TorchEngine
+    from densing.measure.engines.vllm_engine import VllmEngine
+
+    adapter = save_adapter(tmp_path / "adapter", checkpoint, rank=20)  # more than vLLM makes room for by default
+    merged = save_merged(tmp_path / "merged", checkpoint, adapter)
+    pairs = [*multiple_choice(texts, 5, 2), *long_answers(texts, 20)]
+    settings = {"until": ["\n"], "max_gen_toks": 12, "do_sample": False}
+    prompts = instances([(pair[0], settings) for pair in pairs[::4]], "generate_until")
+    adapted = VllmEngine(str(checkpoint), dtype="float32", lora_local_path=str(adapter))
+    try:
+        answers, written = adapted.loglikelihood(instances(pairs)), adapted.generate_until(prompts)
+    finally:
+        adapted.close()
+    other = TorchEngine(str(merged), device="cpu", dtype="float32")
+    plain = TorchEngine(str(checkpoint), device="cpu", dtype="float32").loglikelihood(instances(pairs))
+    for ours, rival in zip(answers, other.loglikelihood(instances(pairs)), strict=True):
+        assert ours[0] == pytest.approx(rival[0], abs=TOLERANCE * ours.tokens)
+    assert written == other.generate_until(prompts)
+    apart = [abs(ours[0] - without[0]) / ours.tokens for ours, without in zip(answers, plain, strict=True)]
+    assert np.mean(apart) > 0.1
+
+
+def test_what_cannot_be_applied_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    """By name and with a remedy, before anything is computed."""
+    from densing.measure.run import measure
+    from densing.measure.suites import load_suite
+
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({"instruction": "import", "answer": " os"}))
+    suite = load_suite("jsonl", documents=items)
+    options = {"engine": "vllm", "out": tmp_path / "out", "dtype": "float32"}
+    adapter = save_adapter(tmp_path / "adapter", checkpoint)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "use_dora": True}))
+    with pytest.raises(InputError, match=r"adapter: vLLM cannot apply this adapter .*DoRA.*--engine torch"):
+        measure(checkpoint, suite, lora_local_path=str(adapter), **options)
+    (adapter / "adapter_config.json").write_text(json.dumps({**config, "r": 1000}))
+    with pytest.raises(InputError, match="the rank 1000 is above vLLM's highest"):
+        measure(checkpoint, suite, lora_local_path=str(adapter), **options)
+    with pytest.raises(InputError, match="lora_local_path=FOLDER, in place of peft"):
+        measure(checkpoint, suite, peft=str(adapter), **options)
+    assert not list((tmp_path / "out").glob("*/jsonl"))
 
 
 def test_a_suite_from_end_to_end_and_parity(checkpoint: Path, held_out: Path, tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from transformers.utils import logging
 
-from densing.core.progress import console
 from densing.measure.boundary import Boundary, Encoded
 from densing.measure.engines.base import Engine
 from densing.measure.engines.batching import Limits, plan_batches
+from densing.measure.engines.sharing import Sharing, Way, alone
 from densing.measure.engines.torch_forward import TreeModel
-from densing.measure.engines.torch_greedy import Prompts, Stop, continue_greedily, plan_prompts
+from densing.measure.engines.torch_greedy import Prompts, Stop, continue_greedily, continues_as_alone, plan_prompts
 
 LOGITS_BYTES = 512 << 20
 """Budget for the logits of a batch; one item longer than that is still computed, alone."""
@@ -64,10 +64,9 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
         self.allow_truncated = allow_truncated
         self.truncated = set()
         self.tree_model = TreeModel(self.model)
-        if not self.tree_model.shares:
-            console.print(f"{type(self.model).__name__} cannot share contexts; every request is computed alone")
         tokens = int(batch_tokens or (2048 if self.device.type == "cpu" else 16384))
         self.limits = Limits(tokens, max(1, LOGITS_BYTES // (4 * self.tree_model.vocabulary)), ROW_TOKENS)
+        self.sharing = Sharing(self.tree_model, self.limits, self.max_length)
 
     @property
     def longest_request(self) -> int:
@@ -75,10 +74,14 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
         return self.max_length + 1
 
     def _answer_stream(self, requests: Sequence[Encoded], known: set[int]) -> Iterator[dict[int, tuple[float, bool]]]:
-        longest = max((len(request.context) + len(request.answer) for request in requests), default=0)
-        for batch in plan_batches(requests, self.limits, share=self.tree_model.can_share(longest)):
-            if not known.issuperset(batch.requests):
-                yield self.tree_model.score(batch, requests)
+        lengths = [len(request.context) + len(request.answer) - 1 for request in requests]
+        for way, members in self.sharing.parts(lengths, known):
+            part = [requests[index] for index in members]
+            limits = alone(self.limits) if way is Way.ALONE else self.limits
+            for batch in plan_batches(part, limits, share=way is Way.SHARED):
+                if not known.issuperset(members[place] for place in batch.requests):
+                    answers = self.tree_model.score(batch, part)
+                    yield {members[place]: answer for place, answer in answers.items()}
         self.tree_model.forget()
 
     def _text_stream(
@@ -89,13 +92,26 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
             alike.setdefault(repr(setting), []).append(index)
         for indices in alike.values():
             rule = self._generation_rule(settings[indices[0]])
-            longest = max(len(prompts[index]) for index in indices) + rule.stop.most_tokens
-            share = rule.is_greedy and self.tree_model.can_share(longest)
-            for batch in plan_prompts([prompts[index] for index in indices], rule.stop, self.limits, share=share):
-                members = [indices[index] for index in batch.indices]
-                if not known.issuperset(members):
-                    yield dict(zip(members, self._continue(batch, rule, share), strict=True))
+            together = self._continued_together([index for index in indices if index not in known], prompts, rule)
+            for share in (True, False):
+                members = [index for index in indices if (len(prompts[index]) in together) == share]
+                for batch in plan_prompts([prompts[index] for index in members], rule.stop, self.limits, share=share):
+                    batch_members = [members[place] for place in batch.indices]
+                    if not known.issuperset(batch_members):
+                        yield dict(zip(batch_members, self._continue(batch, rule, share), strict=True))
         self.tree_model.forget()
+
+    def _continued_together(
+        self, indices: Sequence[int], prompts: Sequence[tuple[int, ...]], rule: GenerationRule
+    ) -> range:
+        """Lengths of prompts that may be continued together."""
+        most = rule.stop.most_tokens
+        fitting = min(self.sharing.changes.first, self.max_length) - most
+        lengths = [len(prompts[index]) for index in indices if len(prompts[index]) <= fitting]
+        if not (rule.is_greedy and lengths):
+            return range(0)
+        right = continues_as_alone(self.tree_model, self.tokenizer, min(lengths), max(lengths) + most)
+        return range(int(fitting) + 1) if right else range(0)
 
     def _continue(self, batch: Prompts, rule: GenerationRule, share: bool) -> list[str]:
         if share:
@@ -106,19 +122,17 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
         return [postprocess_generated_text(text, list(rule.stop.texts), None) for text in texts]
 
     def _continue_as_transformers(self, batch: Prompts, rule: GenerationRule) -> list[list[int]]:
-        """Sampling, beams and other settings: transformers' own `generate`, as lm-eval calls it."""
-        longest = max(map(len, batch.rests))
-        pad = self.tokenizer.pad_token_id
-        padded = [[*[pad] * (longest - len(rest)), *rest] for rest in batch.rests]
-        real = [[*[0] * (longest - len(rest)), *[1] * len(rest)] for rest in batch.rests]
+        """Sampling, beams and whatever may not be padded: transformers' own `generate`, as lm-eval calls it."""
+        prompts = torch.tensor(batch.rests, device=self.device)
+        self.tree_model.restart()
         output = self._model_generate(
-            context=torch.tensor(padded, device=self.device),
-            attention_mask=torch.tensor(real, device=self.device),
+            context=prompts,
+            attention_mask=torch.ones_like(prompts),
             stop=list(batch.stop.texts),
-            max_length=longest + batch.stop.most_tokens,
+            max_length=prompts.shape[1] + batch.stop.most_tokens,
             **rule.options,
         )
-        return [row.tolist() for row in output[:, longest:]]
+        return [row.tolist() for row in output[:, prompts.shape[1] :]]
 
     def _generation_rule(self, settings: dict[str, Any]) -> GenerationRule:
         options = dict(normalize_gen_kwargs(settings, self.max_gen_toks))
@@ -140,7 +154,6 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
             "dtype": str(self.tree_model.dtype).removeprefix("torch."),
             "device": self.device.type,
             "attention": self.model.config._attn_implementation,
-            "shares_contexts": self.tree_model.shares,
             "batch_tokens": self.limits.batch_tokens,
             "max_length": self.max_length,
             **self.boundary.rules,
@@ -148,7 +161,7 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
 
     def close(self) -> None:
         """Free the model's memory."""
-        del self._model, self.tree_model
+        del self._model, self.tree_model, self.sharing
         if self.device.type != "cpu":
             gc.collect()
             torch.get_device_module(self.device).empty_cache()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from densing.measure.boundary import Encoded
-from densing.measure.engines.batching import Batch, Limits, Row, plan_batches
+from densing.measure.engines.batching import Batch, Row
 
 LOGIT_ROWS_AT_ONCE = 1024
 """Rows of logits that are turned into float32 probabilities at once."""
@@ -32,14 +32,15 @@ class TreeModel:
         self.dtype = model.dtype
         text_config = model.config.get_text_config()
         self.vocabulary = int(text_config.vocab_size)
-        self.window = _attention_window(text_config)
         self._prefix: tuple[int, ...] = ()
         self._prefix_cache: Any = None
-        self.shares = self._check_sharing()
+        self._rotary = list(_rotary_state(model))
 
-    def can_share(self, longest: int) -> bool:
-        """Whether trees and shared starts are right for sequences up to this many tokens."""
-        return self.shares and (self.window is None or longest <= self.window)
+    def restart(self) -> None:
+        """Undo what rotary embeddings remember of the longest sequence that they have seen."""
+        for module, attributes, buffers in self._rotary:
+            vars(module).update(attributes)
+            module._buffers.update(buffers)
 
     @torch.inference_mode()
     def score(self, batch: Batch, requests: Sequence[Encoded]) -> dict[int, tuple[float, bool]]:
@@ -77,6 +78,8 @@ class TreeModel:
         keep: bool = False,
     ) -> tuple[torch.Tensor, Any]:
         """Logits (len(at), vocabulary) at (row, place) pairs, and the keys and values if they are to be kept."""
+        if past is None:
+            self.restart()
         arguments: dict[str, Any] = {"input_ids": tokens, "use_cache": keep or past is not None}
         if positions is not None:
             arguments["position_ids"] = positions
@@ -149,33 +152,6 @@ class TreeModel:
         mask = torch.zeros(seen.shape, dtype=self.dtype, device=self.device)
         return mask.masked_fill_(~seen.to(self.device), torch.finfo(self.dtype).min)
 
-    def _check_sharing(self) -> bool:
-        """Whether this model gives the same answers with trees and shared starts as without.
-
-        Models without attention, with attention that depends on places in the row, or with code of their own
-        may not; trying it is safer than a list of names.
-        """
-        draw = np.random.default_rng(0).integers(0, self.vocabulary, 100).tolist()
-        start, ends = draw[:40], [draw[first : first + 12] for first in (40, 55, 70)]
-        probes = [
-            Encoded((*start, *end[:4]), tuple(answer)) for end in ends for answer in (end[4:7], end[7:12], end[4:5])
-        ]
-        limits = Limits(batch_tokens=64, batch_answers=64, row_tokens=20)
-        scores = []
-        for share in (False, True):
-            found: dict[int, tuple[float, bool]] = {}
-            try:
-                for batch in plan_batches(probes, limits, share=share):
-                    found |= self.score(batch, probes)
-            except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
-                if not share:
-                    raise
-                return False
-            scores.append([found[index][0] / len(probe.answer) for index, probe in enumerate(probes)])
-        self.forget()
-        apart, shared = scores
-        return bool(np.allclose(apart, shared, rtol=0, atol=torch.finfo(self.dtype).eps ** 0.5))
-
 
 def _mark_seen(seen: np.ndarray, row: Row) -> None:
     """Let each token of a row see itself and what comes before it in its own sequence."""
@@ -194,9 +170,9 @@ def _by_request(owners: Sequence[int], logprobs: np.ndarray, greedy: np.ndarray)
     return {int(request): (float(total), bool(g)) for request, total, g in zip(requests, sums, all_greedy, strict=True)}
 
 
-def _attention_window(config: Any) -> int | None:
-    """Tokens that attention looks back at most, where it is limited: custom masks do not know that limit."""
-    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    if getattr(config, "use_sliding_window", True) is False:
-        windows[0] = None
-    return min((window for window in windows if window), default=None)
+def _rotary_state(model: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, dict[str, Any], dict[str, Any]]]:
+    """Modules that hold rotary frequencies, with their attributes and buffers as they are now."""
+    for module in model.modules():
+        if any("inv_freq" in name for name in (*vars(module), *module._buffers)):
+            attributes = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+            yield module, attributes, dict(module._buffers)

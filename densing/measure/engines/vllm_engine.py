@@ -10,23 +10,28 @@ because another one starts like it, is computed again without the cache.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from itertools import count, groupby
+from pathlib import Path
 from typing import Any
 
 import vllm
 from lm_eval.models.utils import postprocess_generated_text
 from lm_eval.models.vllm_causallms import VLLM
+from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+from vllm.engine.arg_utils import EngineArgs
 from vllm.platforms import current_platform
 
+from densing.core.errors import InputError
 from densing.core.progress import console
 from densing.measure.boundary import Boundary, Encoded
 from densing.measure.engines.base import Engine
@@ -39,6 +44,8 @@ LOGITS_WORTH_SAVING = 1 << 20
 JOBS_IN_FLIGHT = 256
 """As many as vLLM runs at once by default; more would read contexts long before their answers are scored."""
 SECONDS_BETWEEN_PIECES = 2.0
+ADAPTER_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What every vLLM from 0.10 on takes as `max_lora_rank`."""
 CPU_OPTIONS = {
     "block_size": 32,
     "enforce_eager": True,
@@ -71,7 +78,12 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
         Overrides what the tokeniser does (see `boundary`).
     **options
         Of lm-eval's `vllm` model and of `vllm.LLM`: dtype, tensor_parallel_size, data_parallel_size,
-        gpu_memory_utilization, max_model_len, ...
+        gpu_memory_utilization, max_model_len, lora_local_path, ...
+
+    Raises
+    ------
+    InputError
+        If vLLM cannot apply the adapter.
     """
 
     def __init__(
@@ -81,6 +93,11 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
         if current_platform.is_cpu():
             options = CPU_OPTIONS | {name: value for name, value in options.items() if name != "device"}
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        if "peft" in options:
+            raise InputError("vLLM takes an adapter by another name: --option lora_local_path=FOLDER, in place of peft")
+        adapter = options.get("lora_local_path")
+        if adapter:
+            options = _adapter_options(Path(adapter)) | options
         text_config = AutoConfig.from_pretrained(
             pretrained, trust_remote_code=options.get("trust_remote_code", False)
         ).get_text_config()
@@ -91,6 +108,8 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
             options.setdefault("max_num_batched_tokens", max(rows, JOBS_IN_FLIGHT))
         options.setdefault("enable_prefix_caching", True)
         super().__init__(pretrained, batch_size=1, add_bos_token=add_bos_token, **options)
+        if adapter and self.data_parallel_size == 1:
+            self._load_adapter()
         self.boundary = Boundary(self.tokenizer, add_bos_token)
         self.allow_truncated = allow_truncated
         self.truncated = set()
@@ -103,6 +122,22 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
                 f"vLLM {version('vllm')}{which} does not read its prefix cache for log-probabilities; "
                 "contexts are computed anew for each answer"
             )
+
+    def _load_adapter(self) -> None:
+        """Now, so that an adapter which vLLM cannot apply is named before anything is computed."""
+        try:
+            loaded = self.model.llm_engine.add_lora(self.lora_request)
+        except Exception as error:
+            reason = str(error)
+        else:
+            if loaded:
+                return
+            reason = "it was not loaded"
+        self.close()
+        raise InputError(
+            f"{self.lora_request.lora_path}: vLLM cannot apply this adapter ({reason}); "
+            "use --engine torch --option peft=FOLDER, or merge the adapter into the model's weights"
+        )
 
     @property
     def longest_request(self) -> int:
@@ -181,7 +216,8 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
             while waiting or running:
                 while waiting and len(running) < JOBS_IN_FLIGHT:
                     job, name = waiting.popleft(), str(next(names))
-                    engine.add_request(name, vllm.TokensPrompt(prompt_token_ids=list(job.prompt)), job.params)
+                    prompt = vllm.TokensPrompt(prompt_token_ids=list(job.prompt))
+                    engine.add_request(name, prompt, job.params, lora_request=self.lora_request)
                     running[name] = job
                 for output in engine.step():
                     if output.finished:
@@ -224,6 +260,33 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
             del self.model
         cleanup_dist_env_and_memory()
         gc.collect()
+
+
+def _adapter_options(adapter: Path) -> dict[str, Any]:
+    """Room for the adapter's rank, and for its layers alone.
+
+    Given no names of layers, vLLM also prepares the output layer, whose adapter it looks up by the sequences that
+    generate a token: that is wrong for the log-probabilities of a prompt, and fails on a CPU.
+    """
+    try:
+        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
+        with safe_open(adapter / "adapter_model.safetensors", "pt") as tensors:
+            layers = sorted({name.partition(".lora_")[0].rpartition(".")[2] for name in tensors.keys()})  # noqa: SIM118
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise InputError(
+            f"{adapter}: not a LoRA adapter as peft writes one, with adapter_config.json and "
+            f"adapter_model.safetensors ({error})"
+        ) from error
+    instead = "merge the adapter into the model's weights, or use --engine torch --option peft=FOLDER"
+    if rank > ADAPTER_RANKS[-1]:
+        raise InputError(f"{adapter}: the rank {rank} is above vLLM's highest, {ADAPTER_RANKS[-1]}; {instead}")
+    if "lm_head" in layers:
+        raise InputError(f"{adapter}: vLLM cannot score with an adapter of the output layer, lm_head; {instead}")
+    options: dict[str, Any] = {"max_lora_rank": next(room for room in ADAPTER_RANKS if room >= rank)}
+    if "lora_target_modules" in {known.name for known in fields(EngineArgs)}:
+        options["lora_target_modules"] = layers
+    return options
 
 
 def _read(prompt_logprobs: Any, answer: tuple[int, ...]) -> tuple[float, bool]:
