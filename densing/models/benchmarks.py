@@ -40,6 +40,10 @@ class Benchmark(Config):
     """What harnesses call it, with the metrics that are its score, the preferred first."""
     cot: list[str] = []
     """The tasks among them that ask for a chain of thought."""
+    filters: list[str] = []
+    """lm-eval's own answer filters, beside `none`."""
+    answers: str = ""
+    """What the registry writes behind the shots, in brackets."""
     parts: Parts | None = None
 
 
@@ -50,6 +54,7 @@ def load_benchmarks() -> dict[str, Benchmark]:
     return {name: validate(row, Benchmark, f"{path.name}: {name}") for name, row in read_yaml(path).items()}
 
 
+@lru_cache(maxsize=256)
 def benchmark_name(text: str) -> str:
     """The name of a benchmark from the way somebody wrote it: `HumanEval`, ` mmlu`, `BIG-bench hard`.
 

@@ -17,8 +17,9 @@ from densing.cli import app
 from densing.core.errors import InputError
 from densing.measure.importers import read_results
 from densing.measure.importers.convert import item_rows, measurements, registry_rows
-from densing.measure.importers.values import MMLU_SUBJECT
+from densing.measure.importers.values import is_part
 from densing.measure.measurement import Measurement
+from densing.models.benchmarks import load_benchmarks
 from densing.models.registry import ScoreEntry, load_registry
 
 
@@ -67,7 +68,9 @@ def test_every_value_is_imported_exactly(given: Path, expected: pd.DataFrame) ->
             assert value.value == float(row.value), (file, key)
             assert value.stderr == number(row.stderr), (file, key)
             parts = (
-                {shots for task, shots in own.items() if MMLU_SUBJECT.fullmatch(task)} if row.task in GROUPS else set()
+                {shots for task, shots in own.items() if is_part(task, load_benchmarks()["mmlu"])}
+                if row.task in GROUPS
+                else set()
             )
             assert value.shots == (parts.pop() if parts else number(row.n_shot)), (file, key)
             assert not parts

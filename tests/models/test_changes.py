@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 
 from densing.core.errors import InputError
-from densing.models import changes
+from densing.models import changes, registry
 from densing.models.registry import FILES, ScoreEntry, load_registry
 from tests.killing import KILLED, run_until
 from tests.models import changing
+
+
+@pytest.fixture
+def no_snapshot(tmp_path, monkeypatch):
+    """A registry without the shipped models, which would be read hundreds of times."""
+    for module in (registry, changes):
+        monkeypatch.setattr(module, "SHIPPED", tmp_path / "nothing")
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -58,7 +65,7 @@ def test_a_shipped_model_is_hidden_and_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["add", "edit", "remove", "undo"])
-def test_killed_at_every_step_a_change_is_done_or_not_begun(tmp_path, kind):
+def test_killed_at_every_step_a_change_is_done_or_not_begun(tmp_path, no_snapshot, kind):
     name = "Second-3B" if kind == "add" else "First-3B"
     whole = seeded(tmp_path / "whole")
     before = contents(whole)
@@ -106,10 +113,10 @@ def test_eight_processes_that_add_together_lose_nothing(tmp_path):
     folder = tmp_path / "r"
     with multiprocessing.get_context("spawn").Pool(8) as pool:
         pool.starmap(_add_many, [(str(folder), process) for process in range(8)])
-    registry = load_registry(folder)
+    known = load_registry(folder)
     names = {f"M{process}-{number}" for process in range(8) for number in range(3)}
-    assert names <= set(registry.models)
-    assert sum(score.model in names for score in registry.scores) == 2 * len(names)
+    assert names <= set(known.models)
+    assert sum(score.model in names for score in known.scores) == 2 * len(names)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +125,7 @@ def test_eight_processes_that_add_together_lose_nothing(tmp_path):
         ({"total_params_B": "8030000000"}, "the column counts billions"),
         ({"release_date": "1704067200"}, "write the date as 2026-01-31"),
         ({"release_date": "2099-01-01"}, "after today"),
-        ({"active_params_B": "80", "architecture": "moe"}, "more than its 8.03B"),
+        ({"active_params_B": "80", "architecture": "moe"}, "more than its 8B"),
         ({"architecture": "banana"}, "write dense or moe"),
         ({"sise": "3"}, "unknown key 'sise'"),
     ],

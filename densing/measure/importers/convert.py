@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from densing.core.artifacts import sha256_of
 from densing.core.errors import InputError
-from densing.measure.importers.values import CHAIN_OF_THOUGHT, Imported, ImportedValue
+from densing.measure.importers.values import Imported, ImportedValue
 from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
+from densing.models.benchmarks import load_benchmarks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,12 +64,10 @@ def registry_rows(imported: Imported, model: str | None = None) -> list[ScoreEnt
 
 def departures_from_protocol(value: ImportedValue) -> tuple[str, ...]:
     """In what a benchmark's value differs from the registry's protocol, as far as the file tells; empty if in none."""
-    from densing.models.registry import PROTOCOL
-
-    shots, allowed = shots_in_words(value), PROTOCOL.get(str(value.benchmark))
-    if allowed is None or shots in allowed:
+    shots, known = shots_in_words(value), load_benchmarks().get(str(value.benchmark))
+    if known is None or shots in known.shots:
         return value.departures
-    return (*value.departures, f"shots {shots}, not {min(allowed, key=len)}")
+    return (*value.departures, f"shots {shots}, not {min(known.shots, key=len)}")
 
 
 def shots_in_words(value: ImportedValue) -> str:
@@ -77,9 +76,9 @@ def shots_in_words(value: ImportedValue) -> str:
         return "not stated"
     if value.shots_in_words:
         return value.shots_in_words
-    if value.benchmark in ("humaneval", "mbpp"):
-        return f"{value.shots} (pass@1)"
-    return f"{value.shots} (CoT)" if value.task in CHAIN_OF_THOUGHT else str(value.shots)
+    known = load_benchmarks().get(str(value.benchmark))
+    answers = known and (known.answers or ("CoT" if value.task in known.cot else ""))
+    return f"{value.shots} ({answers})" if answers else str(value.shots)
 
 
 def measurements(imported: Imported) -> list[Measurement]:

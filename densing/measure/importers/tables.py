@@ -8,7 +8,8 @@ from pathlib import Path
 
 from densing.core.errors import InputError
 from densing.core.units import parse_percent
-from densing.measure.importers.values import KNOWN, Imported, ImportedValue, name_benchmarks
+from densing.measure.importers.values import Imported, ImportedValue, name_benchmarks
+from densing.models.benchmarks import load_benchmarks
 
 COUNT_COLUMN = re.compile(
     r"(?:(?:total|num|n|correct|sample|item|example|question)[_ ])?"
@@ -75,7 +76,7 @@ def read_plain_csv(path: Path, rows: Sequence[Mapping[str, str]]) -> Imported:
                 shots=shots,
                 shots_in_words=words,
                 samples=items,
-                benchmark=benchmark if benchmark in KNOWN else None,
+                benchmark=benchmark if benchmark in load_benchmarks() else None,
                 departures=(UNSTATED,),
             )
         )

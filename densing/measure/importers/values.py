@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densing.core.artifacts import sha256_of
+from densing.models.benchmarks import Benchmark, load_benchmarks
 
 if TYPE_CHECKING:
     import pandas as pd
-
-KNOWN: dict[str, dict[str, tuple[str, ...]]] = {
-    "mmlu": {"mmlu": ("acc", "accuracy", "naive_average", "weighted_average")},
-    "bbh": {"bbh": ("exact_match", "naive_average", "score"), "bbh_cot_fewshot": ("exact_match",)},
-    "math": {
-        "minerva_math": ("exact_match", "math_verify"),
-        "hendrycks_math": ("exact_match",),
-        "math": ("accuracy", "extractive_match", "qem"),
-    },
-    "humaneval": {
-        "humaneval": ("pass@1", "pass_at_1"),
-        "openai_humaneval": ("humaneval_pass@1", "pass@1"),
-    },
-    "mbpp": {"mbpp": ("pass_at_1", "pass@1", "score", "mbpp_pass@1")},
-}
-"""Benchmark: the tasks that are it in some harness, and the metrics that are its score, the preferred first."""
-
-STANDARD_FILTERS = {"bbh": {"get-answer"}, "humaneval": {"create_test"}}
-"""Answer filters of lm-eval's own tasks, beside `none`."""
 
 SHARE = re.compile(
     r"(?:.*_)?acc(?:uracy)?(?:_.*)?|exact(?:_str)?_match|em|qem|(?:.*_)?pass(?:@|_at_)\d+|mc[12]|multiple_choice_grade"
     r"|extractive_match|math_verify|pct_stereotype"
 )
 """Metrics of lm-eval and lighteval that are a share of right answers, from 0 to 1."""
-
-CHAIN_OF_THOUGHT = {"bbh_cot_fewshot", "bbh", "minerva_math"}
-MMLU_SUBJECTS = 57
-MMLU_SUBJECT = re.compile(r"(?:hendrycksTest-|mmlu[_:-])(?!stem$|other$|humanities$|social_sciences$|_average$)(.+)")
 
 
 @dataclass(frozen=True)
@@ -127,9 +105,13 @@ class Imported:
     def unknown_tasks(self) -> list[str]:
         """Tasks that are no benchmark of densing, nor a part of one."""
         named = {value.task for value in self.known}
-        parts = {"mmlu"} & {value.benchmark for value in self.known}
+        known = {value.benchmark: load_benchmarks()[value.benchmark] for value in self.known if value.benchmark}
         tasks = dict.fromkeys(value.task for value in self.values if value.task not in named)
-        return [task for task in tasks if not (parts and (MMLU_SUBJECT.fullmatch(task) or task.startswith("mmlu_")))]
+        return [
+            task
+            for task in tasks
+            if not any(is_part(task, row) or (row.parts and task.startswith(f"{name}_")) for name, row in known.items())
+        ]
 
 
 def name_benchmarks(values: Sequence[ImportedValue]) -> tuple[ImportedValue, ...]:
@@ -137,26 +119,24 @@ def name_benchmarks(values: Sequence[ImportedValue]) -> tuple[ImportedValue, ...
     named = list(values)
     for model in dict.fromkeys(value.model for value in values):
         own = [place for place, value in enumerate(named) if value.model == model]
-        for benchmark, tasks in KNOWN.items():
-            candidates = [place for place in own if _rank(named[place], tasks) is not None]
-            if candidates:
-                best = min(
-                    candidates, key=lambda place: (_rank(named[place], tasks), _unusual(named[place], benchmark))
-                )
-                value, unusual = named[best], _unusual(named[best], benchmark)
-                thought = "chain of thought" if value.task in CHAIN_OF_THOUGHT else ""
+        for benchmark, row in load_benchmarks().items():
+            ranks = {place: rank for place in own if (rank := _rank(named[place], row.tasks)) is not None}
+            if ranks:
+                best = min(ranks, key=lambda place: (ranks[place], _unusual(named[place], row)))
+                value, unusual = named[best], _unusual(named[best], row)
+                thought = "chain of thought" if value.task in row.cot else ""
                 named[best] = replace(
                     value,
                     benchmark=benchmark,
                     note="; ".join(filter(None, (thought, value.note))),
                     departures=(*value.departures, *([f"answer filter {value.filter}"] if unusual else [])),
                 )
-            elif benchmark == "mmlu" and (mean := _mean_of_subjects([named[place] for place in own])):
+            elif row.parts and (mean := _mean_of_parts([named[place] for place in own], benchmark, row)):
                 named.append(mean)
     return tuple(named)
 
 
-def _rank(value: ImportedValue, tasks: dict[str, tuple[str, ...]]) -> tuple[int, int] | None:
+def _rank(value: ImportedValue, tasks: Mapping[str, Sequence[str]]) -> tuple[int, int] | None:
     """Preference of a value for a benchmark; None if it is not its score."""
     task = value.task.lower()
     if value.score is None or task not in tasks or value.metric.lower() not in tasks[task]:
@@ -164,27 +144,31 @@ def _rank(value: ImportedValue, tasks: dict[str, tuple[str, ...]]) -> tuple[int,
     return list(tasks).index(task), tasks[task].index(value.metric.lower())
 
 
-def _unusual(value: ImportedValue, benchmark: str) -> bool:
+def is_part(task: str, benchmark: Benchmark) -> bool:
+    """Whether a task is one of the parts that harnesses list of a benchmark."""
+    return benchmark.parts is not None and re.fullmatch(benchmark.parts.pattern, task) is not None
+
+
+def _unusual(value: ImportedValue, benchmark: Benchmark) -> bool:
     """Whether lm-eval took the answers by another filter than the benchmark's own; other harnesses name a mode."""
-    own = {None, "none", "gen", "ppl"} | STANDARD_FILTERS.get(benchmark, set())
-    return value.filter not in own
+    return value.filter not in (None, "none", "gen", "ppl", *benchmark.filters)
 
 
-def _mean_of_subjects(values: Iterable[ImportedValue]) -> ImportedValue | None:
-    """MMLU from its 57 subjects, each counting the same, as it was published before harnesses had groups."""
-    subjects = {v.task: v for v in values if v.metric == "acc" and MMLU_SUBJECT.fullmatch(v.task)}
-    if len(subjects) != MMLU_SUBJECTS:
+def _mean_of_parts(values: Iterable[ImportedValue], name: str, benchmark: Benchmark) -> ImportedValue | None:
+    """A benchmark from its parts, each counting the same, as MMLU was published before harnesses had groups."""
+    subjects = {v.task: v for v in values if v.metric == "acc" and is_part(v.task, benchmark)}
+    if benchmark.parts is None or len(subjects) != benchmark.parts.count:
         return None
     first = next(iter(subjects.values()))
     shots = {value.shots for value in subjects.values()}
     return replace(
         first,
-        task="mmlu",
-        value=sum(value.value for value in subjects.values()) / MMLU_SUBJECTS,
+        task=name,
+        value=sum(value.value for value in subjects.values()) / len(subjects),
         stderr=None,
         samples=None,
         shots=shots.pop() if len(shots) == 1 else None,
-        benchmark="mmlu",
-        note="mean of the 57 subjects",
+        benchmark=name,
+        note=f"mean of the {len(subjects)} subjects",
         departures=tuple(dict.fromkeys(part for value in subjects.values() for part in value.departures)),
     )
