@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from densing.density.densities import percentile_interval
+from densing.core.intervals import percentile_interval
 from densing.density.published import api_prices, published_densities
 from densing.density.sets import registry_set
 from densing.frame.frame import load_frame

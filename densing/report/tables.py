@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densing.core.artifacts import atomic, harmless
+from densing.core.intervals import Interval
 from densing.core.units import short_count
-from densing.fit.profile import Interval
 from densing.trend.exponential import DAYS_PER_MONTH
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from densing.core.errors import InputError, unknown
-from densing.fit.profile import Interval
+from densing.core.intervals import Interval
 from densing.fit.status import FitError
 from densing.trend.frontier import Dates, Frontier, days_since, frontier_members, frontier_slopes, least_squares_slopes
 from densing.trend.interval import SlopeDistribution, interval_of, slope_distribution, with_frame_error

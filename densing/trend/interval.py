@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from densing.fit.profile import Interval
+from densing.core.intervals import Interval
 from densing.trend.frontier import Dates, Frontier, frontier_slopes
 
 FloatArray = NDArray[np.float64]

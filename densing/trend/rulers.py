@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from densing.core.intervals import Interval, hull
 from densing.density.sets import DensitySet, density_set
-from densing.fit.profile import Interval, hull
 from densing.fit.status import FitError
 from densing.frame.frame import ReferenceFrame
 from densing.trend.exponential import Trend, doubling_interval, doubling_text, fit_trend
@@ -58,7 +58,7 @@ class FrameRow:
             "E": law.E,
             "data_floor": float(law.data_floor(self.frame.spec.tokens)),
             "sum_of_squares": law.objective,
-            "optima": len(self.frame.law_fit().modes),
+            "optima": len(self.frame.law_fit().optima),
             "in_range": int(np.isfinite(self.densities.values).sum()),
             "models": len(self.densities.names),
         }

@@ -55,7 +55,7 @@ def test_the_order_of_the_points_does_not_matter(seed):
     params, tokens, loss = noisy(TRUTH, 0.01)
     order = np.random.default_rng(seed).permutation(len(params))
     shuffled, straight = fit_loss_law(params[order], tokens[order], loss[order]), fit_loss_law(params, tokens, loss)
-    assert shuffled.modes == straight.modes
+    assert shuffled.optima == straight.optima
     np.testing.assert_array_equal(params[order][shuffled.rows], straight.params)
 
 
@@ -65,8 +65,8 @@ def test_scaling_the_loss_scales_the_coefficients(scale, objective):
     params, tokens, loss = noisy(LossLaw(20.0, 0.3, 80.0, 0.28, 0.15), 0.005)
     plain = fit_loss_law(params, tokens, loss, form="irreducible", objective=objective)
     scaled = fit_loss_law(params, tokens, scale * loss, form="irreducible", objective=objective)
-    assert len(scaled.modes) == len(plain.modes)
-    for one, other in zip(plain.modes, scaled.modes, strict=True):
+    assert len(scaled.optima) == len(plain.optima)
+    for one, other in zip(plain.optima, scaled.optima, strict=True):
         assert other.alpha == pytest.approx(one.alpha, rel=1e-5)
         assert other.beta == pytest.approx(one.beta, rel=1e-5)
         assert [other.a, other.b, other.E] == pytest.approx([scale * one.a, scale * one.b, scale * one.E], rel=1e-4)
@@ -167,10 +167,10 @@ def test_one_bad_value_anywhere_is_named(column, row, value):
 def test_one_outlier_leaves_a_law(row, factor, form, objective):
     params, tokens, loss = noisy(TRUTH, 0.01)
     loss[row] *= factor
-    for mode in fit_loss_law(params, tokens, loss, form=form, objective=objective).modes:
-        assert np.isfinite(mode.constants).all()
-        assert (mode.constants >= 0).all()
-        assert np.isfinite(mode.objective)
+    for optimum in fit_loss_law(params, tokens, loss, form=form, objective=objective).optima:
+        assert np.isfinite(optimum.constants).all()
+        assert (optimum.constants >= 0).all()
+        assert np.isfinite(optimum.objective)
 
 
 def test_the_region_is_that_of_the_f_test():
