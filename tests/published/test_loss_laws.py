@@ -114,7 +114,7 @@ def test_both_optima_of_the_other_panels(benchmark):
 def test_the_average_cannot_tell_its_optima_apart():
     points = LOSSES[LOSSES["benchmark"] == "average"]
     fit = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"])
-    assert not fit.optima_distinguished
+    assert fit.rivals
     floors = [float(optimum.data_floor(5e12)) for optimum in fit.optima]
     assert floors == pytest.approx([0.119, 0.030], abs=5e-4)
     interval = fit.interval("data_floor", tokens=5e12)

@@ -311,7 +311,11 @@ def _optima(
         on_edge = (theta - model.box[:, 0] < edge) | (model.box[:, 1] - theta < edge)
         hit = [name for name, at_edge in zip(("gamma", "l"), on_edge, strict=True) if at_edge]
         hit += ["c"] if constants[0] <= 1e-9 else []
-        hit += ["ceiling"] if model.ceiling is None and constants[0] + constants[3] >= HIGHEST - 1e-9 else []
+        if model.ceiling is None and constants[0] + constants[3] >= HIGHEST - 1e-6:
+            every = model.rise(theta[None])[0]
+            push = weights * every * (target - constants[0] * every - constants[3])
+            pressed = push.sum() > 1e-9 * (weights * every * target).sum()  # the points ask for a higher ceiling
+            hit += ["ceiling"] if pressed or constants[0] + constants[3] > HIGHEST + 1e-6 else []
         named = dict(zip(CURVE_CONSTANTS, constants.tolist(), strict=True))
         optima.append(ScoreCurveOptimum(**named, objective=cost, bounds_hit=tuple(hit)))
     if "c" in optima[0].bounds_hit:
