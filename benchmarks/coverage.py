@@ -17,8 +17,6 @@ from densing import LossLaw, fit_loss_law, fit_trend
 from densing.core.progress import track
 from densing.density.published import published_densities
 from densing.fit.bootstrap import resample
-from densing.fit.loss_law.forms import FloorLaw, PlainLaw, SizeLaw
-from densing.fit.loss_law.law import REPLICATE_NODES
 from densing.fit.profile import profile_costs
 from densing.fit.status import FitError, FitStatus
 from densing.trend.frontier import date_of, days_since
@@ -46,17 +44,14 @@ def design(name):
 
 def holds(fit, truth, quantity):
     """Whether the likelihood interval of a quantity holds its true value, without finding its ends."""
-    axes = fit.design.exponent_axes(REPLICATE_NODES)
     floor = float(truth.data_floor(D0))
-    loss = floor + truth.a * 5e9**-truth.alpha
     if quantity == "alpha":
-        model, index, value, axes = PlainLaw(fit.design), 0, truth.alpha, axes
+        asked, value = fit.quantity("alpha"), truth.alpha
     elif quantity == "data floor":
-        model, index, value, axes = FloorLaw(fit.design, D0), 3, np.log(floor), [*axes, np.zeros(1), np.zeros(1)]
+        asked, value = fit.quantity("data_floor", tokens=D0), floor
     else:
-        model, index, value, axes = SizeLaw(fit.design, loss, D0), 3, np.log(5e9), [*axes, np.zeros(1), np.zeros(1)]
-    cost = profile_costs(model, fit._objective, axes, index, np.array([value]), fit.loss, fit.weights)[0]
-    return cost <= fit.limit
+        asked, value = fit.quantity("effective_size", tokens=D0, loss=floor + truth.a * 5e9**-truth.alpha), 5e9
+    return profile_costs(fit.problem, asked, np.log([value]))[0] <= fit.limit
 
 
 def bootstrap_holds(fit, truth, kind, rng):
@@ -91,7 +86,7 @@ def ladders(data_sets, bootstrap_sets):
                     covered.append([holds(fit, truth, q) for q in ("alpha", "data floor", "effective size")])
                     if fit.rivals:
                         interval = fit.interval("alpha")
-                        rivals_inside.append(all(mode.alpha in interval for mode in (fit.best, *fit.rivals)))
+                        rivals_inside.append(all(optimum.alpha in interval for optimum in (fit.best, *fit.rivals)))
                     if number < bootstrap_sets:
                         boot.append(
                             [

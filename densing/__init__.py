@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from densing.density.densities import Density as Density
     from densing.density.densities import densities as densities
-    from densing.fit.loss_law.fitting import fit_loss_law as fit_loss_law
+    from densing.fit.loss_law.fit import LossLawFit as LossLawFit
+    from densing.fit.loss_law.fit import fit_loss_law as fit_loss_law
     from densing.fit.loss_law.law import LossLaw as LossLaw
-    from densing.fit.loss_law.law import LossLawFit as LossLawFit
     from densing.fit.score_curve.curve import ScoreCurve as ScoreCurve
-    from densing.fit.score_curve.curve import ScoreCurveFit as ScoreCurveFit
-    from densing.fit.score_curve.fitting import fit_score_curve as fit_score_curve
+    from densing.fit.score_curve.fit import ScoreCurveFit as ScoreCurveFit
+    from densing.fit.score_curve.fit import fit_score_curve as fit_score_curve
     from densing.frame.frame import ReferenceFrame as ReferenceFrame
     from densing.frame.frame import build_frame as build_frame
     from densing.frame.frame import load_frame as load_frame
@@ -35,10 +35,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "densing.density.densities": ("Density", "densities"),
     "densing.models.subject": ("Subject",),
-    "densing.fit.loss_law.law": ("LossLaw", "LossLawFit"),
-    "densing.fit.loss_law.fitting": ("fit_loss_law",),
-    "densing.fit.score_curve.curve": ("ScoreCurve", "ScoreCurveFit"),
-    "densing.fit.score_curve.fitting": ("fit_score_curve",),
+    "densing.fit.loss_law.law": ("LossLaw",),
+    "densing.fit.loss_law.fit": ("LossLawFit", "fit_loss_law"),
+    "densing.fit.score_curve.curve": ("ScoreCurve",),
+    "densing.fit.score_curve.fit": ("ScoreCurveFit", "fit_score_curve"),
     "densing.frame.frame": ("ReferenceFrame", "build_frame", "load_frame"),
     "densing.frame.spec": ("FrameSpec",),
     "densing.models.registry": ("Registry", "load_registry"),

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from densing.density.densities import percentile_interval
+from densing.core.intervals import Interval, hull, percentile_interval
 from densing.density.published import api_prices, published_densities
 from densing.density.sets import density_set, registry_set
-from densing.fit.profile import Interval, hull
 from densing.frame.frame import load_frame
 from densing.models.registry import load_registry
 from densing.trend.change import CHATGPT, SlopeChange, slope_change

@@ -53,7 +53,7 @@ def loss(
     import pandas as pd
 
     from densing.core.units import parse_count
-    from densing.fit.loss_law.fitting import fit_loss_law
+    from densing.fit.loss_law.fit import fit_loss_law
     from densing.fit.summary import summarise_loss_fit
 
     table = read_points(data, {"params": ("N",), "tokens": ("D",), "loss": ("conditional_loss", "L")}, select or [])
@@ -99,7 +99,7 @@ def score(
     Example:
       densing fit score checkpoints.csv --items 500
     """
-    from densing.fit.score_curve.fitting import fit_score_curve
+    from densing.fit.score_curve.fit import fit_score_curve
     from densing.fit.summary import summarise_score_fit
 
     table = read_points(data, {"loss": ("conditional_loss",), "score": ()}, select or [])

@@ -209,6 +209,6 @@ def _number(value: float) -> str:
 
 
 def _range(low: float, high: float) -> str:
-    from densing.fit.profile import Interval
+    from densing.core.intervals import Interval
 
     return "" if low != low else str(Interval(low, high))

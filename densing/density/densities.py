@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from densing.core.draw_shares import DrawShares
 from densing.core.errors import InputError
+from densing.core.intervals import Interval, hull, percentile_interval
 from densing.core.units import short_count
 from densing.density.weighing import Hardware, Weighing, load_hardware, weighing
-from densing.fit.profile import Interval, hull
 from densing.frame.frame import AVERAGE, Inversion, Range, ReferenceFrame
 from densing.models.size import Size
 from densing.models.subject import Subject
@@ -258,19 +258,6 @@ def densities(
             )
         )
     return results
-
-
-def percentile_interval(draws: FloatArray, level: float = 0.95) -> Interval:
-    """Interval from draws that may be zero or infinite: the outer order statistics, nothing interpolated.
-
-    Draws that are NaN (a replicate without an answer) are missing and do not count.
-    """
-    ordered = np.sort(draws[~np.isnan(draws)])
-    if not len(ordered):
-        return Interval(np.nan, np.nan, level)
-    tail = (1 - level) / 2 * (len(ordered) - 1)
-    low, high = float(ordered[int(np.floor(tail))]), float(ordered[int(np.ceil(len(ordered) - 1 - tail))])
-    return Interval(low, high, level, open_low=low == 0, open_high=np.isinf(high), pieces=((low, high),))
 
 
 def _inverted(frame: ReferenceFrame, subject: Subject, benchmark: str) -> Inversion:

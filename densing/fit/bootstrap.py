@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from densing.fit.optimise.projection import FloatArray, IntArray
+from densing.core.arrays import FloatArray, IntArray
 from densing.fit.status import FitError
 
 Kind = Literal["points", "clusters", "residuals"]
@@ -22,11 +22,12 @@ _FEWEST_CLUSTERS = 3
 
 @dataclass(frozen=True)
 class Resampling:
-    """R replicates of n rows.
+    """A plan of R replicates of n rows.
 
     Attributes
     ----------
     kind : {"points", "clusters", "residuals"}
+        What is drawn anew: single rows, whole groups of rows, or the errors of all rows.
     multiplicity : array, shape (R, n)
         How often each row is taken.
     donors : array, shape (R, n)
@@ -42,13 +43,22 @@ class Resampling:
         return len(self.multiplicity)
 
     def reordered(self, rows: IntArray) -> Resampling:
-        """The same plan for data held in another order: `rows[i]` is the plan's row of point i."""
+        """Return the same plan for data held in another order: `rows[i]` is the plan's row of point i.
+
+        Raises
+        ------
+        FitError
+            If the plan was drawn for another number of rows.
+        """
         if sorted(rows) != list(range(self.donors.shape[1])):
-            raise ValueError(f"the plan is over {self.donors.shape[1]} rows, the fit over {len(rows)}")
+            raise FitError(
+                f"the resampling plan is over {self.donors.shape[1]} rows, the fit over {len(rows)}; "
+                f"draw the plan for {len(rows)} rows"
+            )
         return Resampling(self.kind, self.multiplicity[:, rows], np.argsort(rows)[self.donors[:, rows]])
 
     def targets(self, fitted: FloatArray, residual: FloatArray, leverage: FloatArray) -> FloatArray:
-        """Replicated data (R, n) from fitted values and residuals (n).
+        """Return the data of every replicate, (R, n), from fitted values, residuals and leverages (n).
 
         Resampled residuals are first freed of the fit's pull, r/√(1 − h), and centred, so that their
         spread is that of the errors (Davison and Hinkley 1997, section 6.2.3).
@@ -60,13 +70,13 @@ class Resampling:
 
 
 def resample_points(rows: int, replicates: int, rng: np.random.Generator) -> Resampling:
-    """Draw rows with replacement."""
+    """Plan to draw single rows with replacement."""
     counts = rng.multinomial(rows, np.full(rows, 1 / rows), size=replicates)
     return Resampling("points", counts.astype(float), _own(replicates, rows))
 
 
 def resample_clusters(groups: ArrayLike, replicates: int, rng: np.random.Generator) -> Resampling:
-    """Draw whole groups of rows with replacement: the budgets of one run share its trunk.
+    """Plan to draw whole groups of rows with replacement, as the budgets of one run share its trunk.
 
     Parameters
     ----------
@@ -91,20 +101,34 @@ def resample_clusters(groups: ArrayLike, replicates: int, rng: np.random.Generat
 
 
 def resample_residuals(rows: int, replicates: int, rng: np.random.Generator) -> Resampling:
-    """Keep the design and redraw the errors: right for ladders, whose N and D were chosen."""
+    """Plan to keep the design and redraw the errors, which is right for ladders: their N and D were chosen."""
     return Resampling("residuals", np.ones((replicates, rows)), rng.integers(rows, size=(replicates, rows)))
 
 
 def resample(
     kind: Kind, rows: int, replicates: int, rng: np.random.Generator, groups: ArrayLike | None = None
 ) -> Resampling:
-    """The plan of that kind; `groups` is needed for clusters only."""
+    """Draw the plan of that kind; see `resample_points`, `resample_clusters` and `resample_residuals`.
+
+    Parameters
+    ----------
+    kind : {"points", "clusters", "residuals"}
+    rows, replicates : int
+    rng : numpy.random.Generator
+    groups : array, shape (rows,), optional
+        Cluster of each row, which resampling clusters needs.
+
+    Raises
+    ------
+    FitError
+        If clusters are asked for without groups, or there are fewer than three of them.
+    """
     if kind == "points":
         return resample_points(rows, replicates, rng)
     if kind == "residuals":
         return resample_residuals(rows, replicates, rng)
     if groups is None:
-        raise FitError("resampling clusters needs the group of every row")
+        raise FitError("resampling clusters needs the group of every row; give groups, or resample points")
     return resample_clusters(groups, replicates, rng)
 
 
@@ -113,7 +137,19 @@ def _own(replicates: int, rows: int) -> IntArray:
 
 
 def leverage(slopes: FloatArray, weights: FloatArray) -> FloatArray:
-    """Diagonal of the hat matrix from the slopes (n, k) by all constants: the pull of each row."""
-    root = np.sqrt(weights)[:, None]
-    q, _ = np.linalg.qr(slopes * root)
+    """Pull of each row on its own fitted value: the diagonal of the hat matrix.
+
+    Parameters
+    ----------
+    slopes : array, shape (n, k)
+        Slopes of the prediction by the fit's constants. One that the prediction does not depend on pulls
+        nothing and is left out.
+    weights : array, shape (n,)
+
+    Returns
+    -------
+    array, shape (n,)
+    """
+    slopes = slopes[:, (slopes != 0).any(0)]
+    q, _ = np.linalg.qr(slopes * np.sqrt(weights)[:, None])
     return (q**2).sum(1)

@@ -1,4 +1,4 @@
-"""Predicting what a fit has not seen."""
+"""How well a fit predicts the losses and scores that it has not seen."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from densing.core.errors import InputError
-from densing.fit.loss_law.fitting import fit_loss_law
-from densing.fit.loss_law.law import LossLawFit
-from densing.fit.score_curve.curve import ScoreCurveFit
-from densing.fit.score_curve.fitting import fit_score_curve
+from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
+from densing.fit.score_curve.fit import ScoreCurveFit, fit_score_curve
 from densing.fit.status import FitError
 
 if TYPE_CHECKING:
@@ -61,19 +59,19 @@ def with_held_out(table: pd.DataFrame, source: str, lines: Sequence[int] | None 
 
 
 def hold_out_largest(fit: LossLawFit, sizes: int = 1) -> pd.DataFrame:
-    """Losses of the largest sizes predicted from the others.
+    """Predict the losses of the largest sizes from the others.
 
     Parameters
     ----------
     fit : LossLawFit
-        Whose points and settings are used.
+        The fit whose points and settings are used.
     sizes : int
         How many of the largest sizes to leave out.
 
     Returns
     -------
     DataFrame
-        params, tokens, loss, predicted, error_pct; one row per point left out.
+        Columns params, tokens, loss, predicted, error_pct; one row per point left out.
 
     Raises
     ------
@@ -82,31 +80,31 @@ def hold_out_largest(fit: LossLawFit, sizes: int = 1) -> pd.DataFrame:
     """
     unique = np.unique(fit.params)
     if sizes >= len(unique):
-        raise FitError(f"cannot leave out {sizes} of {len(unique)} sizes")
+        raise FitError(f"cannot leave out {sizes} of {len(unique)} sizes: none would be left to fit")
     return _predicted(fit, np.isin(fit.params, unique[-sizes:]))
 
 
 def hold_out_scores(fit: LossLawFit, score: ArrayLike, sizes: int = 1, *, anchor: bool = True) -> pd.DataFrame:
-    """Scores of the largest sizes, predicted through their predicted losses: the chain from rung to score.
+    """Predict the scores of the largest sizes through their predicted losses: the chain from rung to score.
 
     Law and curve are both fitted to the other sizes alone.
 
     Parameters
     ----------
     fit : LossLawFit
-        Whose points and settings are used.
+        The fit whose points and settings are used.
     score : array, shape (n,)
-        Percent, of the points as they were given to the fit; NaN where there is none.
+        Scores in percent of the points, in the order that they were given to the fit; NaN where there is none.
     sizes : int
         How many of the largest sizes to leave out.
     anchor : bool
-        Hold the curve to (0 nats, 100%).
+        Whether to hold the curve to (0 nats, 100%).
 
     Returns
     -------
     DataFrame
-        params, tokens, loss (predicted), score, predicted, error_points, error_pct; one row per point left out
-        that has a score.
+        Columns params, tokens, loss (predicted), score, predicted, error_points, error_pct; one row per point
+        left out that has a score.
 
     Raises
     ------
@@ -127,7 +125,14 @@ def hold_out_scores(fit: LossLawFit, score: ArrayLike, sizes: int = 1, *, anchor
 
 
 def leave_one_size_out(fit: LossLawFit) -> pd.DataFrame:
-    """Each size predicted from the others: params, points, mean and largest |error| in percent, optimum used."""
+    """Predict each size from all the others.
+
+    Returns
+    -------
+    DataFrame
+        Columns params, points, mean_error_pct and largest_error_pct (of the absolute errors), and note, which
+        says why a size could not be left out; one row per size.
+    """
     import pandas as pd
 
     rows = []
@@ -178,7 +183,19 @@ def _predicted(fit: LossLawFit, held: np.ndarray[tuple[int, ...], np.dtype[np.bo
 
 
 def predict_scores(fit: ScoreCurveFit, loss: ArrayLike, score: ArrayLike) -> pd.DataFrame:
-    """Scores of held-out checkpoints from their losses: loss, score, predicted, error_points, error_pct."""
+    """Predict the scores of held-out checkpoints from their losses.
+
+    Parameters
+    ----------
+    fit : ScoreCurveFit
+    loss, score : array, shape (m,)
+        Of the held-out checkpoints: nats per token, and percent.
+
+    Returns
+    -------
+    DataFrame
+        Columns loss, score, predicted, error_points (percentage points) and error_pct; one row per checkpoint.
+    """
     import pandas as pd
 
     losses, scores = np.asarray(loss, float), np.asarray(score, float)

@@ -15,57 +15,80 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtri
 
+from densing.core.arrays import FloatArray
+from densing.core.intervals import Interval
 from densing.fit.optimise.objectives import Objective
 from densing.fit.optimise.polish import polish
-from densing.fit.optimise.projection import FloatArray, LogModel, SeparableModel, project
+from densing.fit.optimise.projection import LogModel, SeparableModel, project
 from densing.fit.optimise.search import search
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A confidence interval.
+class Problem:
+    """What a fit minimises: the objective of a model on its points.
 
     Attributes
     ----------
-    low, high : float
-    level : float
-        Confidence, 0 to 1.
-    open_low, open_high : bool
-        The data do not bound this side: the value is the edge of what was searched.
-    pieces : tuple of (float, float)
-        The region itself; more than one piece when separate optima cannot be told apart.
+    model : SeparableModel
+    objective : Objective
+    target, weights : array, shape (n,)
+    constants : int
+        Constants fitted, p.
     """
 
-    low: float
-    high: float
-    level: float = 0.95
-    open_low: bool = False
-    open_high: bool = False
-    pieces: tuple[tuple[float, float], ...] = ()
-
-    def __contains__(self, value: float) -> bool:
-        return bool((self.low <= value or self.open_low) and (value <= self.high or self.open_high))
-
-    @property
-    def bounded(self) -> bool:
-        """Whether the data bound both sides."""
-        return not (self.open_low or self.open_high)
-
-    def __str__(self) -> str:
-        if np.isnan(self.low):
-            return "not known"
-        low = "−∞" if np.isneginf(self.low) else f"{'≤ ' if self.open_low and self.low else ''}{self.low:.4g}"
-        high = "∞" if np.isposinf(self.high) else f"{'≥ ' if self.open_high else ''}{self.high:.4g}"
-        return f"{low} to {high}"
+    model: SeparableModel
+    objective: Objective
+    target: FloatArray
+    weights: FloatArray
+    constants: int
 
 
-def hull(first: Interval, second: Interval) -> Interval:
-    """Smallest interval that holds both; one that is not known (NaN) adds nothing."""
-    known = [interval for interval in (first, second) if not np.isnan(interval.low)]
-    if len(known) < 2:
-        return (known or [first])[0]
-    low, high = min(known, key=lambda i: i.low), max(known, key=lambda i: i.high)
-    return Interval(low.low, high.high, first.level, low.open_low, high.open_high, (*first.pieces, *second.pieces))
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity that a profile runs along: one shape parameter of a model of the same points.
+
+    The profile looks at a coordinate that grows with the quantity, most often its logarithm.
+
+    Attributes
+    ----------
+    name : str
+    model : SeparableModel
+        The law or curve, written so that the quantity fixes shape parameter `index`.
+    axes : sequence of arrays
+        Search axes of the shape parameters; that of `index` is not used.
+    index : int
+    at : tuple of float
+        Coordinate at every optimum of the fit; NaN where an optimum has none.
+    box : (float, float)
+        Range of the coordinate that is looked at.
+    shape, value : callable
+        From the coordinate to the shape parameter, and to the quantity.
+    open_ends : (float, float)
+        What the interval ends in on a side that the data leave unbounded.
+    """
+
+    name: str
+    model: SeparableModel
+    axes: Sequence[FloatArray]
+    index: int
+    at: tuple[float, ...]
+    box: tuple[float, float]
+    shape: Callable[[FloatArray], FloatArray]
+    value: Callable[[FloatArray], FloatArray]
+    open_ends: tuple[float, float]
+
+    def scan(self, nodes: int) -> FloatArray:
+        """Coordinates from edge to edge of the box, and more of them around the optima."""
+        near = (self.box[1] - self.box[0]) / (nodes - 1) * np.array([-0.6, -0.2, -0.05, 0, 0.05, 0.2, 0.6])
+        around = [at + near for at in self.at if np.isfinite(at)]
+        return np.unique(np.clip(np.concatenate([np.linspace(*self.box, nodes), *around]), *self.box))
+
+    def interval(self, region: Interval) -> Interval:
+        """The interval of the quantity from that of its coordinate."""
+        pieces = tuple((float(low), float(high)) for low, high in self.value(np.array(region.pieces)))
+        low = self.open_ends[0] if region.open_low else pieces[0][0]
+        high = self.open_ends[1] if region.open_high else pieces[-1][1]
+        return Interval(low, high, region.level, region.open_low, region.open_high, pieces)
 
 
 @dataclass(frozen=True)
@@ -75,10 +98,13 @@ class Profile:
     Attributes
     ----------
     name : str
+        Name of the quantity.
     values, objective : array, shape (v,)
+        Values of the quantity, in increasing order, and the smallest objective with each.
     limit : float
-        Objective on the edge of the 95% region.
+        Objective on the edge of the likelihood region.
     interval : Interval
+        The likelihood interval of the quantity.
     """
 
     name: str
@@ -88,59 +114,52 @@ class Profile:
     interval: Interval
 
 
-def region_limit(
-    objective: Objective, residual: FloatArray, weights: FloatArray, cost: float, constants: int, level: float = 0.95
-) -> float:
-    """Largest objective inside the likelihood region of one quantity.
+def region_limit(problem: Problem, residual: FloatArray, cost: float, level: float = 0.95) -> float:
+    """Return the largest objective inside the likelihood region of one quantity.
 
     Parameters
     ----------
-    residual, weights : array, shape (n,)
-        At the optimum whose objective is `cost`.
-    constants : int
-        Constants fitted, p.
+    residual : array, shape (n,)
+        Residuals of the best optimum, on the scale of the objective.
+    cost : float
+        Its objective.
+    level : float
+        Confidence, 0 to 1.
     """
-    freedom = len(residual) - constants
+    objective, freedom = problem.objective, len(residual) - problem.constants
     curvature = objective.curvature(residual).mean()
     if curvature == 0:  # no residual within Huber's delta: the dispersion cannot be judged
         return np.inf
-    dispersion = float((weights * objective.psi(residual) ** 2).sum() / freedom / curvature)
+    dispersion = float((problem.weights * objective.psi(residual) ** 2).sum() / freedom / curvature)
     # Residuals that are rounding errors of an exact law still leave a region of rounding's size.
     return cost + max(0.5 * dispersion * float(fdtri(1, freedom, level)), 1e-12 * cost, 1e-300)
 
 
-def profile_costs(
-    model: SeparableModel,
-    objective: Objective,
-    axes: Sequence[FloatArray],
-    index: int,
-    values: FloatArray,
-    target: FloatArray,
-    weights: FloatArray,
-) -> FloatArray:
-    """Smallest objective with shape parameter `index` held at each value, over all optima.
+def profile_costs(problem: Problem, quantity: Quantity, coordinates: FloatArray) -> FloatArray:
+    """Return the smallest objective with the quantity held at each of many values, over all optima.
 
     Parameters
     ----------
-    axes : search axes of the other parameters (the entry at `index` is not used)
-    values : array, shape (v,)
-    target, weights : array, shape (n,)
+    coordinates : array, shape (v,)
+        Values of the quantity's coordinate.
 
     Returns
     -------
     array, shape (v,)
     """
+    model, objective, index = quantity.model, problem.objective, quantity.index
+    target, weights = problem.target, problem.weights
     relative = weights / target**2 if objective.logarithmic else weights
     starts, owners = [], []
-    for number, value in enumerate(values):
-        at = [np.array([value]) if i == index else axis for i, axis in enumerate(axes)]
+    for number, value in enumerate(quantity.shape(coordinates)):
+        at = [np.array([value]) if i == index else axis for i, axis in enumerate(quantity.axes)]
         _, theta = search(model, at, target[None], relative[None])
         starts.append(theta)
         owners.append(np.full(len(theta), number))
     theta, owner = np.concatenate(starts), np.concatenate(owners)
     repeat = (len(theta), 1)
     targets, all_weights = np.tile(target, repeat), np.tile(weights, repeat)
-    single = tuple(i for i, axis in enumerate(axes) if len(axis) == 1)
+    single = tuple(i for i, axis in enumerate(quantity.axes) if len(axis) == 1)
     frozen = (*single, index)
     if objective.logarithmic:
         offset, columns = model.columns(theta)
@@ -148,7 +167,7 @@ def profile_costs(
         theta = np.concatenate([theta, np.log(np.maximum(start, 1e-20))], 1)
         model, targets = LogModel(model, columns.shape[-1]), np.log(targets)
     _, _, cost = polish(model, objective, theta, targets, all_weights, frozen=frozen)
-    best = np.full(len(values), np.inf)
+    best = np.full(len(coordinates), np.inf)
     np.minimum.at(best, owner, cost)
     return best
 
@@ -159,20 +178,21 @@ def likelihood_interval(
     limit: float,
     level: float = 0.95,
 ) -> tuple[Interval, FloatArray, FloatArray]:
-    """The region where `costs` stays under `limit`, its ends refined to 1/1,000 of the scan's spacing.
+    """Find the region where `costs` stays under `limit`, its ends to 1/1,000 of the scan's spacing.
 
     Parameters
     ----------
     costs : callable
-        Profile objective at an array of values.
+        From an array of values to the profile's objective at each.
     scan : array, shape (v,)
         Increasing values from edge to edge; must hold the optima.
 
     Returns
     -------
     interval : Interval
+        The hull of the region.
     values, objective : array
-        Everything evaluated on the way, in increasing order of value.
+        Everything that was evaluated on the way, in increasing order of value.
     """
     values, objective = scan, costs(scan)
     for _ in range(3):

@@ -8,17 +8,21 @@ from densing.core.errors import InputError
 
 
 class FitStatus(str, Enum):
-    """How far a fit can be trusted.
+    """How far an optimum of a fit can be trusted.
 
-    `CONVERGED`: an optimum inside the box whose 95% region stays inside too and holds no other optimum.
-    `BOUND_HIT`: the optimum lies on the edge of the box, or a coefficient is held at zero.
-    `NOT_IDENTIFIED`: the data leave a shape parameter open: its 95% region reaches the edge of the box
-    or holds a second optimum.
+    `CONVERGED`: the best optimum, inside the box; its 95% region stays inside too and holds no other
+    optimum.
+    `BOUND_HIT`: the best optimum lies on the edge of what was searched, holds a coefficient at zero, or
+    needs a score of 100% or more as its ceiling.
+    `NOT_IDENTIFIED`: the data leave it open; the 95% region of the best optimum reaches the edge of the
+    box, holds another optimum, or holds no dependence at all.
+    `REJECTED`: another optimum, which lies outside the 95% region of the best one.
     """
 
     CONVERGED = "converged"
     BOUND_HIT = "bound hit"
     NOT_IDENTIFIED = "not identified"
+    REJECTED = "rejected at 95%"
 
     def __str__(self) -> str:
         return self.value

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from densing.core.intervals import Interval, percentile_interval
 from densing.fit.bootstrap import Kind, resample
 from densing.fit.hold_out import hold_out_largest, hold_out_scores, leave_one_size_out, predict_scores
-from densing.fit.loss_law.law import CONSTANTS, LossLawFit
-from densing.fit.profile import Interval
-from densing.fit.score_curve.curve import CURVE_CONSTANTS, ScoreCurveFit
+from densing.fit.loss_law.fit import LossLawFit
+from densing.fit.loss_law.law import CONSTANTS
+from densing.fit.score_curve.curve import CURVE_CONSTANTS
+from densing.fit.score_curve.fit import ScoreCurveFit
 from densing.fit.status import FitError
 
 if TYPE_CHECKING:
@@ -27,29 +29,31 @@ class FitSummary:
     Attributes
     ----------
     fit : LossLawFit or ScoreCurveFit
+        The fit that is summarised.
     likelihood : mapping from constant to Interval
-    bootstrap : mapping from constant to (low, high)
-        Empty without replicates.
+        Likelihood intervals.
+    bootstrap : mapping from constant to Interval
+        Percentile intervals of the bootstrap; empty without replicates.
     switched : float
-        Share of the replicates that have no optimum like the best one.
+        Share of the replicates that have no optimum like the best one, 0 to 1.
     tables : mapping from title to DataFrame
+        Held-out errors and residuals.
     """
 
     fit: LossLawFit | ScoreCurveFit
     likelihood: Mapping[str, Interval]
-    bootstrap: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    bootstrap: Mapping[str, Interval] = field(default_factory=dict)
     switched: float = 0.0
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Data for machines."""
-        notes = self.fit.reasons if isinstance(self.fit, LossLawFit) else self.fit.notes
+        """Return everything as plain data, for JSON."""
         return {
             "status": str(self.fit.status),
-            "notes": notes,
+            "notes": self.fit.notes,
             "optima": self.fit.to_frame().to_dict("records"),
             "likelihood_intervals": {name: vars(interval) for name, interval in self.likelihood.items()},
-            "bootstrap_intervals": dict(self.bootstrap),
+            "bootstrap_intervals": {name: (drawn.low, drawn.high) for name, drawn in self.bootstrap.items()},
             "switched": self.switched,
             **{title: table.to_dict("records") for title, table in self.tables.items()},
         }
@@ -58,8 +62,7 @@ class FitSummary:
         lines = [str(self.fit), "95% intervals: by likelihood, by bootstrap"]
         for name in dict.fromkeys([*self.likelihood, *self.bootstrap]):
             interval, drawn = self.likelihood.get(name), self.bootstrap.get(name)
-            shown = f"{drawn[0]:.4g} to {drawn[1]:.4g}" if drawn else ""
-            lines.append(f"  {name:11} {interval or ''!s:26} {shown}".rstrip())
+            lines.append(f"  {name:11} {interval or ''!s:26} {drawn or ''}".rstrip())
             if interval and len(interval.pieces) > 1:
                 pieces = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in interval.pieces)
                 lines.append(f"  {'':11} in {len(interval.pieces)} pieces: {pieces}")
@@ -82,33 +85,40 @@ def summarise_loss_fit(
     scores: ArrayLike | None = None,
     seed: int = 0,
 ) -> FitSummary:
-    """Intervals of every constant, and the tables that were asked for.
+    """Work out the intervals of every constant, and the tables that were asked for.
 
     Parameters
     ----------
     fit : LossLawFit
+        The fit to summarise.
     tokens : float, optional
-        D₀: adds the data floor there.
-    kind, groups, replicates, seed
-        Of the bootstrap; groups are the sizes where not given.
+        D₀ at which the data floor is added to the quantities with an interval.
+    kind : {"points", "clusters", "residuals"}
+        What the bootstrap resamples.
+    groups : array, shape (n,), optional
+        Cluster of each point for resampling clusters; the sizes where not given.
+    replicates : int
+        Replicates of the bootstrap; none with 0.
     hold_out : int
-        Largest sizes to predict from the others; adds the table that leaves out one size at a time.
+        How many of the largest sizes to predict from the others; adds the table that leaves out one size
+        at a time.
     scores : array, shape (n,), optional
-        Percent: what `hold_out` predicts beside the losses.
+        Scores in percent, which `hold_out` then predicts beside the losses.
+    seed : int
+        Seed of the bootstrap.
     """
     import pandas as pd
 
-    names = [name for name in CONSTANTS if name in fit.to_frame().columns]
-    likelihood = {name: fit.interval(name) for name in names}
+    likelihood = {name: fit.interval(name) for name in fit.fitted_constants}
     if tokens is not None:
         likelihood["data_floor"] = fit.interval("data_floor", tokens=tokens)
     bootstrap, switched = {}, 0.0
     if replicates:
         members = fit.params[np.argsort(fit.rows)] if groups is None else groups
         draws = fit.bootstrap(resample(kind, len(fit.loss), replicates, np.random.default_rng(seed), members))
-        low, high = np.nanquantile(draws.best, [0.025, 0.975], axis=0)
-        bootstrap = {name: (float(low[i]), float(high[i])) for i, name in enumerate(CONSTANTS) if name in names}
-        switched = float(np.isnan(draws.at(0, fit.modes)[:, 0]).mean())
+        drawn = {name: percentile_interval(draws.best[:, i]) for i, name in enumerate(CONSTANTS)}
+        bootstrap = {name: drawn[name] for name in fit.fitted_constants}
+        switched = float(np.isnan(draws.at(0)[:, 0]).mean())
     tables = {}
     if hold_out:
         tables["left_out"] = hold_out_largest(fit, hold_out)
@@ -129,18 +139,25 @@ def summarise_score_fit(
     replicates: int = 1000,
     seed: int = 0,
 ) -> FitSummary:
-    """Intervals of the curve's constants, predictions of held-out checkpoints, residuals.
+    """Work out the intervals of the curve's constants, predictions of held-out checkpoints, and residuals.
 
     Parameters
     ----------
+    fit : ScoreCurveFit
+        The fit to summarise.
     held_out : DataFrame
-        Columns loss and score; may be empty.
+        Checkpoints that took no part in the fit, with columns loss and score; may be empty.
+    kind : {"points", "residuals"}
+        What the bootstrap resamples.
+    replicates : int
+        Replicates of the bootstrap; none with 0.
+    seed : int
+        Seed of the bootstrap.
     """
-    likelihood = {name: fit.profile(name).interval for name in ("gamma", "l")}
+    likelihood = {name: fit.interval(name) for name in ("gamma", "l")}
     bootstrap = {}
     if replicates:
         draws = fit.bootstrap(resample(kind, len(fit.loss), replicates, np.random.default_rng(seed)))
-        low, high = np.nanquantile(draws.best, [0.025, 0.975], axis=0)
-        bootstrap = {name: (float(low[i]), float(high[i])) for i, name in enumerate(CURVE_CONSTANTS)}
+        bootstrap = {name: percentile_interval(draws.best[:, i]) for i, name in enumerate(CURVE_CONSTANTS)}
     tables = {"held_out": predict_scores(fit, held_out["loss"], held_out["score"])} if len(held_out) else {}
     return FitSummary(fit, likelihood, bootstrap, 0.0, tables | {"residuals": fit.residuals()})

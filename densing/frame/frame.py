@@ -22,10 +22,10 @@ from densing.core.config import read_yaml, validate
 from densing.core.errors import InputError, unknown
 from densing.fit.bootstrap import resample
 from densing.fit.hold_out import with_held_out
-from densing.fit.loss_law.fitting import fit_loss_law
-from densing.fit.loss_law.law import LossLawFit, LossLawMode
-from densing.fit.score_curve.curve import ScoreCurve, ScoreCurveFit
-from densing.fit.score_curve.fitting import fit_score_curve
+from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
+from densing.fit.loss_law.law import LossLawOptimum
+from densing.fit.score_curve.curve import ScoreCurve
+from densing.fit.score_curve.fit import ScoreCurveFit, fit_score_curve
 from densing.frame.spec import FrameSpec
 
 if TYPE_CHECKING:
@@ -167,19 +167,20 @@ class ReferenceFrame:
                 anchor=options.anchor,
                 floor=options.floor,
                 ceiling=options.ceiling,
+                open_ceiling=options.open_ceiling,
             )
         return self._curves[benchmark]
 
     def optimum(self, benchmark: str = AVERAGE) -> int:
         """Index of the optimum that the frame reads."""
-        modes = self.law_fit(benchmark).modes
+        optima = self.law_fit(benchmark).optima
         if self.spec.optimum == "best":
             return 0
-        return int(np.argmin([mode.data_floor(self.spec.tokens) for mode in modes]))
+        return int(np.argmin([optimum.data_floor(self.spec.tokens) for optimum in optima]))
 
-    def law(self, benchmark: str = AVERAGE) -> LossLawMode:
+    def law(self, benchmark: str = AVERAGE) -> LossLawOptimum:
         """The loss law that the frame reads."""
-        return self.law_fit(benchmark).modes[self.optimum(benchmark)]
+        return self.law_fit(benchmark).optima[self.optimum(benchmark)]
 
     def curve(self, benchmark: str = AVERAGE) -> ScoreCurve:
         """The score curve that the frame reads."""
@@ -217,7 +218,7 @@ class ReferenceFrame:
         fit, optimum = self.law_fit(benchmark), self.optimum(benchmark)
         laws = fit.bootstrap(law_plan, optimum)
         curves = self.curve_fit(benchmark).bootstrap(curve_plan)
-        return FrameDraws(laws.best, laws.at(optimum, fit.modes), curves.best)
+        return FrameDraws(laws.best, laws.at(optimum), curves.best)
 
     def average_score(self, scores: Mapping[str, float]) -> float | None:
         """The weighted average of a model's scores, percent; None unless all that it needs are given."""
@@ -294,12 +295,6 @@ class ReferenceFrame:
         loss = self.law(benchmark).loss(effective_size, self.spec.tokens)
         return self.curve(benchmark).score(loss)
 
-    def size_slope(self, score: ArrayLike, benchmark: str = AVERAGE) -> Any:
-        """D ln N̂ / dS per percentage point: how an error of the score enters the effective size."""
-        law, curve = self.law(benchmark), self.curve(benchmark)
-        loss = curve.loss(score)
-        return -curve.loss_slope(score) / (law.alpha * (loss - law.data_floor(self.spec.tokens)))
-
     def density(self, **given: Any) -> Density:
         """Density of a model; the arguments are those of `densing.density.densities.density`."""
         from densing.density.densities import density
@@ -323,8 +318,8 @@ class ReferenceFrame:
                     "E": law.E,
                     "data_floor": float(law.data_floor(self.spec.tokens)),
                     "objective": law.objective,
-                    "optima": len(fit.modes),
-                    "law_status": str(fit.status),
+                    "optima": len(fit.optima),
+                    "law_status": str(fit.status_of(self.optimum(benchmark))),
                     "c": curve.c,
                     "gamma": curve.gamma,
                     "l": curve.l,

@@ -18,6 +18,8 @@ class CurveOptions(Config):
     anchor: bool = True
     floor: float | None = Field(None, ge=0, lt=100)
     ceiling: float | None = Field(None, gt=0, le=100)
+    open_ceiling: bool = False
+    """Whether a fitted ceiling may exceed 100%, as in the article's own curves."""
 
 
 class ResamplingOptions(Config):

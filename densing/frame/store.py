@@ -43,8 +43,8 @@ def write_frame(frame: ReferenceFrame, folder: Path = FRAMES) -> Path:
     optima = {
         benchmark: {
             "read": frame.optimum(benchmark),
-            "status": str(frame.law_fit(benchmark).status),
-            "reasons": frame.law_fit(benchmark).reasons,
+            "status": str(frame.law_fit(benchmark).status_of(frame.optimum(benchmark))),
+            "reasons": frame.law_fit(benchmark).notes,
             "optima": frame.law_fit(benchmark).to_frame().to_dict("records"),
             "curve": frame.curve_fit(benchmark).to_frame().to_dict("records"),
         }

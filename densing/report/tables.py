@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densing.core.artifacts import atomic, harmless
+from densing.core.intervals import Interval
 from densing.core.units import short_count
 from densing.density.sets import INCOMPLETE
-from densing.fit.profile import Interval
 from densing.trend.exponential import AT_CHANCE, DAYS_PER_MONTH, TOO_DENSE, left_out_lines
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from densing.core.errors import InputError
-from densing.fit.profile import Interval
+from densing.core.intervals import Interval
 from densing.fit.status import FitError
 from densing.trend.exponential import Trend, fit_trend
 from densing.trend.frontier import BoolArray, Dates, date_of, frontier_slopes, is_record

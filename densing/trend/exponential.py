@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from densing.core.draw_shares import DrawShares
 from densing.core.errors import InputError, unknown
-from densing.fit.profile import Interval, hull
+from densing.core.intervals import Interval, hull
 from densing.fit.status import FitError
 from densing.trend.frontier import Dates, Frontier, days_since, frontier_members, frontier_slopes, least_squares_slopes
 from densing.trend.interval import SlopeDistribution, interval_of, slope_distribution, with_frame_error

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from densing.core.errors import InputError
+from densing.core.intervals import Interval
 from densing.core.units import short_count
-from densing.fit.profile import Interval
 from densing.trend.exponential import Trend
 from densing.trend.frontier import date_of, days_since
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from densing.core.draw_shares import DrawShares
-from densing.fit.profile import Interval
+from densing.core.intervals import Interval
 from densing.trend.frontier import Dates, Frontier, frontier_slopes
 
 FloatArray = NDArray[np.float64]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from densing.core.intervals import Interval
 from densing.density.sets import INCOMPLETE, DensitySet, density_set
-from densing.fit.profile import Interval
 from densing.fit.status import FitError
 from densing.frame.frame import ReferenceFrame
 from densing.trend.exponential import Trend, doubling_text, models_left_out, trend_of
@@ -64,7 +64,7 @@ class FrameRow:
             "E": law.E,
             "data_floor": float(law.data_floor(self.frame.spec.tokens)),
             "sum_of_squares": law.objective,
-            "optima": len(self.frame.law_fit().modes),
+            "optima": len(self.frame.law_fit().optima),
             "in_range": int(self.densities.in_range.sum()),
             "models": len(self.densities.names),
             "left_out": {reason: list(names) for reason, names in self.left_out.items()},

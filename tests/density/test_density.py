@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from densing import Size, Subject, densities, load_frame
 from densing.cli.score import parse_scores
 from densing.core.errors import InputError
-from densing.density.densities import percentile_interval, sizes_of_losses
+from densing.core.intervals import percentile_interval
+from densing.density.densities import sizes_of_losses
 from densing.density.weighing import Hardware, Weighing, load_hardware, weighing
 from densing.frame.frame import Range
 from densing.models.size import transformer_params, without_embeddings

@@ -65,15 +65,6 @@ def test_inversion_undoes_the_frame(exponent):
     assert inverted.effective_size == pytest.approx(size, rel=1e-6)
 
 
-def test_the_slope_of_the_size_is_the_derivative():
-    frame = load_frame("densing-law-2025")
-    for score in (20.0, 45.0, 66.0):
-        step = 1e-4
-        sizes = [frame.invert(score + s).effective_size for s in (-step, step)]
-        numeric = (np.log(sizes[1]) - np.log(sizes[0])) / (2 * step)
-        assert frame.size_slope(score) == pytest.approx(numeric, rel=1e-5)
-
-
 def test_every_edge_is_a_status_with_a_bound(frame):
     curve, law = frame.curve("task"), frame.law("task")
     low = frame.invert(curve.d - 1, "task")

@@ -13,8 +13,8 @@ from scipy.optimize import minimize
 from densing import fit_loss_law, load_frame
 from densing.density.published import FOLDER
 from densing.fit.bootstrap import resample
+from densing.fit.loss_law.fit import GRID_NODES
 from densing.fit.loss_law.forms import EXPONENT_BOX, Design, PlainLaw
-from densing.fit.loss_law.law import GRID_NODES
 from densing.fit.optimise.objectives import Objective
 from densing.fit.optimise.search import find_optima
 
@@ -102,20 +102,20 @@ def test_least_squares_gives_the_article_its_constants(benchmark):
 @pytest.mark.parametrize("benchmark", TWO_OPTIMA)
 def test_both_optima_of_the_other_panels(benchmark):
     points = LOSSES[LOSSES["benchmark"] == benchmark]
-    modes = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"]).modes
-    assert len(modes) == 2
-    for mode, ((alpha, beta), squares) in zip(modes, TWO_OPTIMA[benchmark], strict=True):
-        assert (mode.alpha, mode.beta) == pytest.approx((alpha, beta), abs=2e-3)
-        assert mode.objective == pytest.approx(squares, rel=6e-3)
+    optima = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"]).optima
+    assert len(optima) == 2
+    for optimum, ((alpha, beta), squares) in zip(optima, TWO_OPTIMA[benchmark], strict=True):
+        assert (optimum.alpha, optimum.beta) == pytest.approx((alpha, beta), abs=2e-3)
+        assert optimum.objective == pytest.approx(squares, rel=6e-3)
     article = ARTICLE[benchmark]
-    assert [modes[1].alpha, modes[1].beta] == pytest.approx([article["alpha"], article["beta"]], rel=0.01)
+    assert [optima[1].alpha, optima[1].beta] == pytest.approx([article["alpha"], article["beta"]], rel=0.01)
 
 
 def test_the_average_cannot_tell_its_optima_apart():
     points = LOSSES[LOSSES["benchmark"] == "average"]
     fit = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"])
-    assert not fit.modes_distinguished
-    floors = [float(mode.data_floor(5e12)) for mode in fit.modes]
+    assert fit.rivals
+    floors = [float(optimum.data_floor(5e12)) for optimum in fit.optima]
     assert floors == pytest.approx([0.119, 0.030], abs=5e-4)
     interval = fit.interval("data_floor", tokens=5e12)
     assert all(floor in interval for floor in floors)
@@ -126,16 +126,16 @@ def test_replicates_switch_between_the_optima_of_the_average():
     points = LOSSES[LOSSES["benchmark"] == "average"]
     fit = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"])
     draws = fit.bootstrap(resample("clusters", len(points), 300, np.random.default_rng(0), points["params"]))
-    best = np.log(draws.best[:, None, [1, 3]]) - np.log([[mode.alpha, mode.beta] for mode in fit.modes])
+    best = np.log(draws.best[:, None, [1, 3]]) - np.log([[optimum.alpha, optimum.beta] for optimum in fit.optima])
     nearest = np.abs(best).sum(-1).argmin(1)
     assert min(np.mean(nearest == 0), np.mean(nearest == 1)) > 0.05
     low, high = np.quantile(draws.best[:, 1], [0.025, 0.975])
-    assert all(low < mode.alpha < high for mode in fit.modes)
+    assert all(low < optimum.alpha < high for optimum in fit.optima)
 
 
 def test_the_difference_of_akaike_s_criterion():
     points = LOSSES[LOSSES["benchmark"] == "mmlu"]
-    first, second = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"]).modes
+    first, second = fit_loss_law(points["params"], points["tokens"], points["conditional_loss"]).optima
     assert first.delta_aic == 0
     assert second.delta_aic == pytest.approx(33 * np.log(9.9e-4 / 5.6e-4), rel=0.02)
 
@@ -164,7 +164,7 @@ def test_a_hundred_random_descents_find_no_third_optimum(benchmark):
     points = LOSSES[LOSSES["benchmark"] == benchmark]
     params, tokens, loss = (points[c].to_numpy(float) for c in ("params", "tokens", "conditional_loss"))
     n, d = params / np.exp(np.log(params).mean()), tokens / np.exp(np.log(tokens).mean())
-    modes = fit_loss_law(params, tokens, loss).modes
+    optima = fit_loss_law(params, tokens, loss).optima
     rng = np.random.default_rng(7)
 
     def squares(x):
@@ -176,8 +176,8 @@ def test_a_hundred_random_descents_find_no_third_optimum(benchmark):
         start = np.exp(rng.uniform(*np.log(EXPONENT_BOX), 2))
         found = minimize(squares, start, method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-12, "maxiter": 2000})
         at_edge = not all(EXPONENT_BOX[0] < v < EXPONENT_BOX[1] for v in found.x)
-        near = any(np.allclose(found.x, [mode.alpha, mode.beta], atol=2e-3) for mode in modes)
-        assert near or at_edge or found.fun > modes[-1].objective * 1.001, found.x
+        near = any(np.allclose(found.x, [optimum.alpha, optimum.beta], atol=2e-3) for optimum in optima)
+        assert near or at_edge or found.fun > optima[-1].objective * 1.001, found.x
 
 
 @pytest.mark.parametrize("benchmark", ARTICLE)

@@ -226,8 +226,8 @@ def test_every_optimum_is_drawn(tmp_path):
     _, ax = new_figure(3.5, 2.5)
     plots.plot_loss_law(fit, ax)
     sizes = len(np.unique(fit.params))
-    assert sum(line.get_linestyle() == "--" for line in ax.lines) == sizes * (len(fit.modes) - 1)
+    assert sum(line.get_linestyle() == "--" for line in ax.lines) == sizes * (len(fit.optima) - 1)
     loss_law_figure(fit, tmp_path / "law.svg")
     text = (tmp_path / "law.svg").read_text()
-    for mode in fit.modes:
+    for mode in fit.optima:
         assert f"β {mode.beta:.3f}" in text

@@ -15,8 +15,8 @@ import pytest
 
 from densing import fit_trend
 from densing.core.artifacts import read_csv, read_json
+from densing.core.intervals import Interval
 from densing.core.units import short_count
-from densing.fit.profile import Interval
 from densing.fit.status import FitError
 from densing.report.data import SETS
 from densing.report.page.build import page, write_page

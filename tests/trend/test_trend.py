@@ -13,8 +13,8 @@ from scipy.stats import t as student
 
 from densing import fit_trend
 from densing.core.errors import InputError
+from densing.core.intervals import Interval
 from densing.density.published import published_densities
-from densing.fit.profile import Interval
 from densing.fit.status import FitError
 from densing.trend.change import find_breakpoint, slope_change
 from densing.trend.exponential import AT_CHANCE, UNDATED, UNKNOWN, doubling_interval, doubling_text

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from densing.fit.optimise.projection import FloatArray
+from densing.core.arrays import FloatArray
 
 Form = Literal["two-term", "irreducible", "params-only"]
 TERMS: dict[Form, tuple[str, ...]] = {

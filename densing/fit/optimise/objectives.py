@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from densing.core.arrays import FloatArray
 from densing.fit.status import FitError
 
-FloatArray = NDArray[np.float64]
 ObjectiveName = Literal["least-squares", "log-least-squares", "huber-log"]
 
 
@@ -40,7 +39,7 @@ class Objective:
         Raises
         ------
         FitError
-            For a name that is not one of the three, or a Huber's δ that is not positive and finite.
+            If the name is not one of the three, or Huber's δ is not positive and finite.
         """
         known = {
             "least-squares": cls(),
@@ -50,8 +49,20 @@ class Objective:
         if name not in known:
             raise FitError(f"unknown objective {name!r}; choose one of {', '.join(known)}")
         if name == "huber-log" and not 0 < delta < np.inf:
-            raise FitError(f"delta={delta:g} must be positive and finite")
+            raise FitError(f"Huber's delta={delta:g} must be positive and finite")
         return known[name]
+
+    def scaled(self, values: FloatArray) -> FloatArray:
+        """Values of y on the scale of the residuals: y itself or its logarithm."""
+        return np.log(values) if self.logarithmic else values
+
+    def unscaled(self, values: FloatArray) -> FloatArray:
+        """The inverse of `scaled`."""
+        return np.exp(values) if self.logarithmic else values
+
+    def residual(self, target: FloatArray, predicted: FloatArray) -> FloatArray:
+        """Residuals of a prediction, y − ŷ or ln(y/ŷ)."""
+        return np.log(target / predicted) if self.logarithmic else target - predicted
 
     def rho(self, residual: FloatArray) -> FloatArray:
         """Loss of each residual."""

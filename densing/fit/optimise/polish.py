@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from densing.core.arrays import BoolArray, FloatArray, IntArray
 from densing.fit.optimise.objectives import Objective
-from densing.fit.optimise.projection import BoolArray, FloatArray, IntArray, SeparableModel, project
+from densing.fit.optimise.projection import SeparableModel, project
 
 _VALUES_AT_ONCE = 2_000_000
 """Problems times data points improved together: bounds the memory to a few hundred megabytes."""

@@ -15,11 +15,8 @@ from itertools import combinations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.intp]
+from densing.core.arrays import FloatArray
 
 
 class SeparableModel(Protocol):

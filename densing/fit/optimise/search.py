@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from densing.core.arrays import BoolArray, FloatArray, IntArray
 from densing.fit.optimise.objectives import Objective
 from densing.fit.optimise.polish import polish, polish_with_scipy
 from densing.fit.optimise.projection import (
-    BoolArray,
-    FloatArray,
-    IntArray,
     LogModel,
     SeparableModel,
     project,
@@ -207,11 +205,11 @@ def _distinct(
         kept[:, later] &= ~same.any(1)
     row, column = np.nonzero(kept)
     slot = (row, (np.cumsum(kept, 1) - 1)[row, column])
-    modes = int(kept.sum(1).max())
+    most = int(kept.sum(1).max())
     optima = Optima(
-        np.full((problems, modes, theta.shape[1]), np.nan),
-        np.full((problems, modes, coefficients.shape[1]), np.nan),
-        np.full((problems, modes), np.inf),
+        np.full((problems, most, theta.shape[1]), np.nan),
+        np.full((problems, most, coefficients.shape[1]), np.nan),
+        np.full((problems, most), np.inf),
     )
     optima.theta[slot] = theta[source[row, column]]
     optima.coefficients[slot] = coefficients[source[row, column]]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from densing.core.errors import InputError
 from densing.core.units import short_count
-from densing.fit.loss_law.law import LossLawFit
-from densing.fit.score_curve.curve import ScoreCurveFit
+from densing.fit.loss_law.fit import LossLawFit
+from densing.fit.score_curve.fit import ScoreCurveFit
 from densing.models.registry import Registry, load_registry
 from densing.report.figures import plots, scales
 from densing.report.figures.style import DOUBLE, FAINT, PALETTE, SINGLE, new_figure, save, style
@@ -50,10 +50,10 @@ def score_curve_figure(fit: ScoreCurveFit, path: Path, *, held_out: pd.DataFrame
 def _optima_legend(fit: LossLawFit, ax: Axes, read: int) -> None:
     from matplotlib.lines import Line2D
 
-    order = [read, *(i for i in range(len(fit.modes)) if i != read)]
+    order = [read, *(i for i in range(len(fit.optima)) if i != read)]
     lines = [
         Line2D(
-            [], [], color="#222222", ls=("-", "--", ":", "-.")[min(k, 3)], lw=1.1, label=plots.law_text(fit.modes[i])
+            [], [], color="#222222", ls=("-", "--", ":", "-.")[min(k, 3)], lw=1.1, label=plots.law_text(fit.optima[i])
         )
         for k, i in enumerate(order)
     ]

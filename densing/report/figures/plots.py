@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from densing.core.units import short_count
-from densing.fit.loss_law.law import LossLaw, LossLawFit
+from densing.fit.loss_law.fit import LossLawFit
+from densing.fit.loss_law.law import LossLaw
 from densing.fit.profile import Profile
-from densing.fit.score_curve.curve import ScoreCurveFit
+from densing.fit.score_curve.fit import ScoreCurveFit
 from densing.report.figures.scales import date_ticks, mark_area, plain_log_ticks, shades
 from densing.report.figures.style import FAINT, INK, MARKERS, PALETTE, QUIET, label_points, shortened
 from densing.trend.exponential import DAYS_PER_MONTH, Trend, doubling_text
@@ -45,11 +46,11 @@ def plot_loss_law(fit: LossLawFit, ax: Axes, *, read: int = 0) -> Axes:
         tokens = fit.tokens[own]
         ax.plot(6 * size * tokens, fit.loss[own], "o", ms=3, color=colour, label=short_count(size), zorder=3)
         grid = np.geomspace(tokens.min() / 1.3, tokens.max() * 1.3, 40)
-        others = [i for i in range(len(fit.modes)) if i != read]
+        others = [i for i in range(len(fit.optima)) if i != read]
         for order, index in enumerate([read, *others]):
             ax.plot(
                 6 * size * grid,
-                fit.modes[index].loss(size, grid),
+                fit.optima[index].loss(size, grid),
                 ("-", "--", ":", "-.")[min(order, 3)],
                 color=colour,
                 lw=1.1 if order == 0 else 0.9,
@@ -253,11 +254,11 @@ def plot_profile(profile: Profile, fit: LossLawFit, ax: Axes, *, read: int | Non
     ax.axhline(profile.limit / best, color=FAINT, lw=0.8, ls="--")
     for low, high in profile.interval.pieces:
         ax.fill_between([low, high], 0.5, profile.limit / best, color=PALETTE[0], alpha=0.2, lw=0)
-    for index, mode in enumerate(fit.modes):
+    for index, optimum in enumerate(fit.optima):
         face = PALETTE[1] if read in (None, index) else "white"
         ax.plot(
-            getattr(mode, profile.name), mode.objective / best, MARKERS[index % len(MARKERS)], ms=5.5, ls="none",
-            mfc=face, mec=PALETTE[1], mew=1.1, zorder=3, label=law_text(mode),
+            getattr(optimum, profile.name), optimum.objective / best, MARKERS[index % len(MARKERS)], ms=5.5, ls="none",
+            mfc=face, mec=PALETTE[1], mew=1.1, zorder=3, label=law_text(optimum),
         )  # fmt: skip
     symbol = {"alpha": "α", "beta": "β"}.get(profile.name, profile.name)
     ax.set(xscale="log", yscale="log", xlabel=symbol, ylabel="objective / its minimum", ylim=(0.85, 16))

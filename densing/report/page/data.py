@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from densing.core.artifacts import finite
+from densing.core.intervals import Interval
 from densing.core.units import short_count
 from densing.density.densities import Density
 from densing.density.published import published_densities
-from densing.fit.profile import Interval
 from densing.frame.frame import Range
 from densing.models.registry import ScoreEntry
 from densing.report.data import ReportData
