@@ -8,7 +8,7 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: environment ## train a small ladder, build a frame, score three checkpoints, draw the report
-	$(RUN)/densing run configs/pipelines/quickstart.yaml
+	$(RUN)/densing run quickstart
 
 report: environment ## all figures, tables and the page from the shipped data
 	$(RUN)/densing report --out report
