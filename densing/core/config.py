@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from densing.core.errors import InputError, unknown
+from densing.core.files import reading
 from densing.core.paths import CONFIGS
 
 Model = TypeVar("Model", bound="Config")
@@ -29,12 +30,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     InputError
         If the file is missing, is not YAML, or holds no mapping.
     """
-    try:
+    with reading(path, "YAML"):
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a mapping of keys to values")
     return data

@@ -93,11 +93,6 @@ def weighing(hardware: Hardware, params: float, weight_bits: float = 16) -> Weig
     )
 
 
-def hardware_names() -> list[str]:
-    """Names of the presets."""
-    return sorted(read_yaml(_PRESETS))
-
-
 def load_hardware(name: str | Path) -> Hardware:
     """A preset by name, or a description from a YAML file.
 

@@ -22,6 +22,7 @@ from pydantic import Field, field_validator
 from densing.core.artifacts import harmless
 from densing.core.config import Config, validate
 from densing.core.errors import InputError, unknown
+from densing.core.files import parse_json
 from densing.core.paths import DATA
 from densing.density.densities import Subject
 from densing.models.size import Size, transformer_params, without_embeddings
@@ -257,15 +258,10 @@ def _entry_problems(entry: ModelEntry, registry: Registry, today: dt.date) -> li
 
 
 def _config_problems(entry: ModelEntry) -> list[str]:
-    import json
-
-    try:
-        config = json.loads(Path(entry.config).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        return [f"its configuration {entry.config} cannot be read: {error}"]
     if entry.total_params_B is None:
         return []
     try:
+        config = parse_json(Path(entry.config))
         bare = without_embeddings(entry.total_params_B * 1e9, config)
     except InputError as error:
         return [str(error)]

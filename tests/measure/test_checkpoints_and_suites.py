@@ -15,7 +15,8 @@ import pytest
 
 from densing.core.config import config_names
 from densing.core.errors import DensingError, InputError
-from densing.measure.checkpoint import download, find_checkpoint
+from densing.core.hub import download
+from densing.measure.checkpoint import find_checkpoint
 from densing.measure.run import measure
 from densing.measure.suites import Suite, SuiteConfig, load_suite
 from densing.measure.tasks.items import check_items, read_worked
