@@ -174,7 +174,7 @@ def _ladder_text(ladder: Ladder) -> str:
         [
             row["checkpoint"],
             f"{row['params_non_embedding']:,}",
-            f"{row['params']:,}",
+            "" if row["params"] is None else f"{row['params']:,}",
             f"{row['tokens']:,}",
             f"{row['tokens_per_parameter']:.1f}",
             "" if row["held_out_loss"] is None else f"{row['held_out_loss']:.4f}",

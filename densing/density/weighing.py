@@ -101,7 +101,7 @@ def load_hardware(name: str | Path) -> Hardware:
     InputError
         For an unknown name or a file that does not describe hardware.
     """
-    presets = read_yaml(_PRESETS)
+    presets = read_yaml(_PRESETS)["presets"]
     if str(name) in presets:
         return validate(presets[str(name)], Hardware, f"{_PRESETS.name}: {name}")
     if Path(name).suffix in (".yaml", ".yml"):
