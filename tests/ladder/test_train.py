@@ -26,6 +26,8 @@ from densing.ladder.training.run import train_ladder, train_model
 from densing.ladder.training.rung import StoppedError
 from tests.ladder.conftest import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 def weights(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("model.safetensors"))}
