@@ -2,13 +2,13 @@
 PYTHON ?= python3
 RUN := .venv/bin
 
-.PHONY: help demo report test check environment vllm-environment chromium clean
+.PHONY: help demo report test unit check environment vllm-environment chromium clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: environment ## train a small ladder, build a frame, score three checkpoints, draw the report
-	$(RUN)/densing run configs/pipelines/quickstart.yaml
+	$(RUN)/densing run quickstart
 
 report: environment ## all figures, tables and the page from the shipped data
 	$(RUN)/densing report --out report
@@ -18,10 +18,14 @@ test: environment vllm-environment chromium check ## every test, in both environ
 	@if [ -e .venv-vllm/densing-stamp ]; then .venv-vllm/bin/python -m pytest -m vllm tests/measure; \
 	else echo "tests marked vllm did not run: see the reason above"; fi
 
-check: environment ## formatting, lint, types
+unit: environment ## the fast half of the tests
+	$(RUN)/python -m pytest -m "not slow and not vllm and not browser"
+
+check: environment ## formatting, lint, types, layers
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
+	$(RUN)/lint-imports
 
 environment:
 	@$(PYTHON) tools/environment.py .venv models,notebooks,test

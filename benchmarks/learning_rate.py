@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from densing.core.artifacts import atomic
+from densing.core.files import atomic
 from densing.ladder.config import CorpusConfig, LadderConfig, Shape, TokenizerConfig
 from densing.ladder.corpus.build import prepare_corpus
 from densing.ladder.shapes import params_non_embedding

@@ -6,24 +6,19 @@ python benchmarks/quickstart.py
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import psutil
 from common import table, write
-
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 def main():
     peak = 0.0
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as printed:
-        shutil.copytree(CONFIGS, Path(folder) / "configs")
-        command = [sys.executable, "-m", "densing", "run", "configs/pipelines/quickstart.yaml", "--json"]
+        command = [sys.executable, "-m", "densing", "run", "quickstart", "--json"]
         began = time.perf_counter()
         run = subprocess.Popen(command, cwd=folder, stdout=printed)
         while run.poll() is None:

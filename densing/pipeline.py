@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from densing.core.artifacts import sha256_of, write_csv
-from densing.core.config import Config, load
+from densing.core.config import Config, find_config, load
 from densing.core.progress import console, track
 from densing.core.units import short_count
 from densing.density.densities import Density, densities
@@ -51,8 +51,8 @@ class PipelineConfig(Config):
 
     name: str
     """Of the frame."""
-    ladder: Path
-    """Configuration of the ladder."""
+    ladder: str
+    """Name of a ladder that comes with densing, or the YAML file of one."""
     folder: Path
     """Where the ladder is trained."""
     suite: str = "local"
@@ -96,14 +96,14 @@ class Outcome:
     files: tuple[Path, ...]
 
 
-def run(config: PipelineConfig, source: str) -> Outcome:
+def run(config: PipelineConfig, source: Path) -> Outcome:
     """Run the chain, or what is left of it.
 
     Parameters
     ----------
     config : PipelineConfig
-    source : str
-        Name of the configuration's file, for the artifacts.
+    source : Path
+        The configuration's file, whose hash goes into the frame.
     """
     from densing.ladder.config import LadderConfig, Shape
     from densing.ladder.shapes import params_non_embedding
@@ -111,7 +111,7 @@ def run(config: PipelineConfig, source: str) -> Outcome:
     from densing.report.build import check_replaceable
 
     check_replaceable(config.report)
-    settings = load(config.ladder, LadderConfig)
+    settings = load(find_config("ladder", config.ladder), LadderConfig)
     tokens = config.tokens_per_parameter * max(params_non_embedding(shape) for shape in settings.sizes)
     shape = Shape.model_validate(config.fresh.shape)
     model = ExtraModel(shape, (tokens, config.fresh.longer * tokens), config.fresh.seed)
@@ -163,7 +163,7 @@ def measure_all(checkpoints: Sequence[Checkpoint], config: PipelineConfig) -> di
 
 
 def _frame(
-    config: PipelineConfig, ladder: Ladder, measured: dict[str, Measurement], tokens: float, source: str
+    config: PipelineConfig, ladder: Ladder, measured: dict[str, Measurement], tokens: float, source: Path
 ) -> ReferenceFrame:
     spec = FrameSpec(
         name=config.name,
@@ -180,9 +180,7 @@ def _frame(
         MeasuredCheckpoint(c.name, c.params_non_embedding, c.tokens, measured[c.name]) for c in ladder.checkpoints
     ]
     manifest = config.folder / "manifest.json"
-    return frame_of_ladder(
-        spec, points, made_from={str(manifest): sha256_of(manifest), source: sha256_of(Path(source))}
-    )
+    return frame_of_ladder(spec, points, made_from={str(manifest): sha256_of(manifest), source.name: sha256_of(source)})
 
 
 def _score(frame: ReferenceFrame, name: str, what: str, checkpoint: Checkpoint, measurement: Measurement) -> Scored:

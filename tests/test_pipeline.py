@@ -16,6 +16,8 @@ import yaml
 from densing.core.artifacts import read_csv
 from densing.frame.store import read_frame
 
+pytestmark = pytest.mark.slow
+
 
 def shape(name, layers, width):
     return {"name": name, "layers": layers, "width": width, "ffn_width": 2 * width, "heads": width // 8,

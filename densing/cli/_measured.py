@@ -51,9 +51,8 @@ def measure_subject(
 
 def size_of_checkpoint(model: str) -> Size:
     """Parameters of a checkpoint, counted from its configuration."""
-    from densing.ladder.load import count_params
     from densing.measure.checkpoint import find_checkpoint
-    from densing.models.size import Size
+    from densing.models.size import Size, count_params
 
     total, bare = count_params(find_checkpoint(model).folder)
     return Size(total=total, non_embedding=bare)

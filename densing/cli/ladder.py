@@ -18,7 +18,10 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Plan, train, load and inspect ladders of reference models."
 )
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of the ladder.")]
+LadderName = Annotated[
+    str,
+    typer.Argument(metavar="LADDER", help="Name of a ladder that comes with densing, or the YAML file of your own."),
+]
 Folder = Annotated[
     Path | None, typer.Option("--out", "-o", help="Folder of the ladder; by default reference_models/<its name>.")
 ]
@@ -26,7 +29,7 @@ Folder = Annotated[
 
 @app.command()
 def plan(
-    config: ConfigFile,
+    config: LadderName,
     device: Annotated[
         list[str] | None, typer.Option(help="Device to give hours for; may be repeated. By default rtx-4090 and h100.")
     ] = None,
@@ -37,7 +40,7 @@ def plan(
 
     \b
     Example:
-        densing ladder plan configs/ladders/densing-law.yaml --device h100 --mfu 0.4
+        densing ladder plan densing-law --device h100 --mfu 0.4
     """
     from densing.ladder.plan import check_cost_options, make_plan
 
@@ -52,15 +55,15 @@ def plan(
 
 
 @app.command()
-def train(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> None:
+def train(config: LadderName, out: Folder = None, json: JsonFlag = False) -> None:
     r"""Train every size to every budget; run it again to continue after any interruption.
 
     Under torchrun the processes train together.
 
     \b
     Examples:
-        densing ladder train configs/ladders/quickstart.yaml
-        torchrun --nproc-per-node 8 --no-python densing ladder train configs/ladders/densing-law.yaml
+        densing ladder train quickstart
+        torchrun --nproc-per-node 8 --no-python densing ladder train densing-law
     """
     import os
 
@@ -113,12 +116,12 @@ def load(
 
 
 @app.command()
-def status(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> None:
+def status(config: LadderName, out: Folder = None, json: JsonFlag = False) -> None:
     r"""What of a ladder is done, half done, missing or stale.
 
     \b
     Example:
-        densing ladder status configs/ladders/quickstart.yaml
+        densing ladder status quickstart
     """
     from densing.ladder.status import ladder_status
 
@@ -130,11 +133,11 @@ def status(config: ConfigFile, out: Folder = None, json: JsonFlag = False) -> No
         typer.echo(table([[entry.name, entry.state, entry.detail] for entry in entries], ["what", "state", "detail"]))
 
 
-def _load(path: Path) -> LadderConfig:
-    from densing.core.config import load
+def _load(name_or_path: str) -> LadderConfig:
+    from densing.core.config import find_config, load
     from densing.ladder.config import LadderConfig
 
-    return load(path, LadderConfig)
+    return load(find_config("ladder", name_or_path), LadderConfig)
 
 
 def _folder(config: LadderConfig, out: Path | None) -> Path:
@@ -171,7 +174,7 @@ def _ladder_text(ladder: Ladder) -> str:
         [
             row["checkpoint"],
             f"{row['params_non_embedding']:,}",
-            f"{row['params']:,}",
+            "" if row["params"] is None else f"{row['params']:,}",
             f"{row['tokens']:,}",
             f"{row['tokens_per_parameter']:.1f}",
             "" if row["held_out_loss"] is None else f"{row['held_out_loss']:.4f}",

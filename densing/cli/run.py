@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,20 +10,26 @@ from densing.cli._output import JsonFlag, print_json, table
 
 
 def run(
-    config: Annotated[Path, typer.Argument(help="Configuration of a pipeline.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="PIPELINE", help="Name of a pipeline that comes with densing, or the YAML file of your own."
+        ),
+    ],
     json: JsonFlag = False,
 ) -> None:
     r"""Train a ladder, measure it, build a frame, score checkpoints, draw the report; goes on where it stopped.
 
     \b
     Example:
-      densing run configs/pipelines/quickstart.yaml
+      densing run quickstart
     """
-    from densing.core.config import load
+    from densing.core.config import find_config, load
     from densing.pipeline import PipelineConfig, checkpoint_table, rows_for_people
     from densing.pipeline import run as run_pipeline
 
-    outcome = run_pipeline(load(config, PipelineConfig), str(config))
+    path = find_config("pipeline", config)
+    outcome = run_pipeline(load(path, PipelineConfig), path)
     if json:
         print_json(
             {

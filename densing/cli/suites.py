@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
+from densing.core.config import find_config
 from densing.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Suites of benchmarks to measure models on.")
@@ -22,9 +23,9 @@ def list_suites(json: JsonFlag = False) -> None:
       densing suites list
     """
     from densing.core import config
-    from densing.measure.suites import SUITES, SuiteConfig, suite_names
+    from densing.measure.suites import SuiteConfig
 
-    suites = [config.load(SUITES / f"{name}.yaml", SuiteConfig) for name in suite_names()]
+    suites = [config.load(find_config("suite", name), SuiteConfig) for name in config.config_names("suite")]
     if json:
         print_json([suite.model_dump() for suite in suites])
         return
@@ -34,7 +35,13 @@ def list_suites(json: JsonFlag = False) -> None:
 
 @app.command("check")
 def check(
-    path: Annotated[Path, typer.Argument(help="A JSON-lines file of items, or a suite's YAML file.")],
+    given: Annotated[
+        str,
+        typer.Argument(
+            metavar="ITEMS-OR-SUITE",
+            help="A JSON-lines file of items, the name of a suite that comes with densing, or a suite's YAML file.",
+        ),
+    ],
     documents: Annotated[str | None, typer.Option(help="What the suite is made from; loads its tasks with it.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -43,10 +50,11 @@ def check(
     \b
     Examples:
       densing suites check my_items.jsonl
-      densing suites check configs/suites/local.yaml --documents reference_models/quickstart/corpus/held_out.jsonl
+      densing suites check local --documents reference_models/quickstart/corpus/held_out.jsonl
     """
-    if path.suffix in (".yaml", ".yml"):
-        _check_suite(path, documents, json)
+    path = Path(given)
+    if path.suffix in (".yaml", ".yml") or not (path.suffix or path.exists()):
+        _check_suite(find_config("suite", given), documents, json)
         return
     from densing.measure.tasks.items import check_items
 

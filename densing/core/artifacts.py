@@ -16,15 +16,13 @@ import hashlib
 import io
 import json
 import math
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from densing.core.errors import InputError
+from densing.core.files import atomic, parse_json, reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,36 +83,6 @@ def _canonical(data: Any) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
 
 
-@contextmanager
-def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file beside `path` and rename it into place when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    encoding = None if "b" in mode else "utf-8"
-    with NamedTemporaryFile(
-        mode,
-        dir=path.parent,
-        prefix=f".{path.name}.",
-        encoding=encoding,
-        delete=False,
-        newline="" if encoding else None,
-    ) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-    os.chmod(file.name, 0o666 & ~_umask())
-    os.replace(file.name, path)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
 def _envelope(kind: str, payload: Any, made_from: Mapping[str, str], seed: int | None) -> dict[str, Any]:
     from densing import __version__
 
@@ -166,15 +134,13 @@ def read_json(path: Path, kind: str) -> Artifact:
         If the file is missing, truncated, altered, of another kind, or of an unknown schema version.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: no such file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON, truncated perhaps ({error})") from error
+        data = parse_json(path)
+    except InputError as error:
+        raise ArtifactError(str(error)) from error
     if not isinstance(data, dict) or "payload" not in data:
         raise ArtifactError(f"{path}: not an artifact of densing (no payload)")
     _check(path, kind, data, data["payload"])
-    return Artifact(data["payload"], data["made_from"], data["made_with"])
+    return Artifact(data["payload"], data.get("made_from", {}), data.get("made_with", {}))
 
 
 def _check(path: Path, kind: str, envelope: Mapping[str, Any], payload: Any) -> None:
@@ -224,21 +190,18 @@ def read_csv(path: Path, kind: str) -> tuple[pd.DataFrame, Artifact]:
     """
     import pandas as pd
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: no such file") from error
     envelope: dict[str, Any] = {}
-    lines = text.splitlines(keepends=True)
-    while lines and lines[0].startswith("# "):
-        key, _, value = lines.pop(0)[2:].partition(": ")
-        try:
-            envelope[key] = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise ArtifactError(f"{path}: header line {key!r} is not readable") from error
+    try:
+        with reading(path, "a table of densing", "make it again"):
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            while lines and lines[0].startswith("# "):
+                key, _, value = lines.pop(0)[2:].partition(": ")
+                envelope[key] = json.loads(value)
+    except InputError as error:
+        raise ArtifactError(str(error)) from error
     body = "".join(lines)
     _check(path, kind, envelope, body)
-    return pd.read_csv(io.StringIO(body)), Artifact({}, envelope["made_from"], envelope["made_with"])
+    return pd.read_csv(io.StringIO(body)), Artifact({}, envelope.get("made_from", {}), envelope.get("made_with", {}))
 
 
 def harmless(cell: Any) -> Any:

@@ -1,16 +1,19 @@
-"""YAML files, each validated on load."""
+"""Configurations: YAML files, each validated on load, and found by the names of those that come with densing."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from densing.core.errors import InputError, unknown
+from densing.core.files import reading
+from densing.core.paths import CONFIGS
 
 Model = TypeVar("Model", bound="Config")
+Kind = Literal["ladder", "suite", "pipeline", "sweep"]
 
 
 class Config(BaseModel):
@@ -27,15 +30,48 @@ def read_yaml(path: Path) -> dict[str, Any]:
     InputError
         If the file is missing, is not YAML, or holds no mapping.
     """
-    try:
+    with reading(path, "YAML"):
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a mapping of keys to values")
     return data
+
+
+def config_names(kind: Kind) -> list[str]:
+    """Names of the configurations of a kind that come with densing."""
+    return sorted(path.stem for path in _folder(kind).glob("*.yaml"))
+
+
+def find_config(kind: Kind, name_or_path: str | Path) -> Path:
+    """File of a configuration, from the name of one that comes with densing or from a path.
+
+    What ends in .yaml or .yml is a path, anything else a name.
+
+    Parameters
+    ----------
+    kind : {"ladder", "suite", "pipeline", "sweep"}
+    name_or_path : str or Path
+
+    Raises
+    ------
+    InputError
+        If no configuration of that kind has the name; lists those there are.
+
+    Examples
+    --------
+    >>> find_config("ladder", "densing-law").name
+    'densing-law.yaml'
+    """
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        return Path(name_or_path)
+    path = _folder(kind) / f"{name_or_path}.yaml"
+    if str(name_or_path) not in config_names(kind):
+        raise unknown(kind, str(name_or_path), config_names(kind))
+    return path
+
+
+def _folder(kind: Kind) -> Path:
+    return CONFIGS / f"{kind}s"
 
 
 def load(path: Path, model: type[Model]) -> Model:

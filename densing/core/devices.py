@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from densing.core.config import read_yaml
+from densing.core.paths import DATA
 
 if TYPE_CHECKING:
     import torch
 
-PEAK_FLOPS = {
-    "rtx-3090": 71.0e12,
-    "rtx-4090": 165.2e12,
-    "rtx-5090": 209.5e12,
-    "l40s": 362.0e12,
-    "a100": 312.0e12,
-    "h100": 989.4e12,
-    "h200": 989.4e12,
-    "b200": 2250.0e12,
-}
-"""Dense bfloat16 multiplication with 32-bit sums, FLOP/s, from NVIDIA's data sheets and architecture papers."""
+
+@lru_cache(maxsize=1)
+def peak_rates() -> dict[str, float]:
+    """Rate of dense bfloat16 products with 32-bit sums of each known accelerator, FLOP/s, from hardware.yaml."""
+    devices = read_yaml(DATA / "hardware.yaml")["devices"]
+    return {name: float(rates["tensor_flops"]) for name, rates in devices.items()}
 
 
 def pick_device(local_rank: int) -> torch.device:
@@ -38,4 +37,4 @@ def peak_flops(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device).lower().replace(" ", "-")
-    return next((peak for key, peak in PEAK_FLOPS.items() if key in name), None)
+    return next((peak for key, peak in peak_rates().items() if key in name), None)

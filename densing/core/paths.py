@@ -1,4 +1,4 @@
-"""Where things lie: what comes with the package, and what runs write into the current folder."""
+"""Where things lie: what comes with the package, and what is kept between runs."""
 
 from __future__ import annotations
 
@@ -12,3 +12,10 @@ CONFIGS = next(
     (folder for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs") if folder.is_dir()), _PACKAGE / "configs"
 )
 """Ladders, suites and pipelines: inside an installed package, or beside it in a clone."""
+
+
+def cache_folder() -> Path:
+    """Where densing keeps what it can compute again; ``$XDG_CACHE_HOME/densing`` on Linux."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("densing")

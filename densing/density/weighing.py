@@ -93,11 +93,6 @@ def weighing(hardware: Hardware, params: float, weight_bits: float = 16) -> Weig
     )
 
 
-def hardware_names() -> list[str]:
-    """Names of the presets."""
-    return sorted(read_yaml(_PRESETS))
-
-
 def load_hardware(name: str | Path) -> Hardware:
     """A preset by name, or a description from a YAML file.
 
@@ -106,7 +101,7 @@ def load_hardware(name: str | Path) -> Hardware:
     InputError
         For an unknown name or a file that does not describe hardware.
     """
-    presets = read_yaml(_PRESETS)
+    presets = read_yaml(_PRESETS)["presets"]
     if str(name) in presets:
         return validate(presets[str(name)], Hardware, f"{_PRESETS.name}: {name}")
     if Path(name).suffix in (".yaml", ".yml"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from densing.core.artifacts import ArtifactError, atomic, finite, read_json, sha256_of, sha256_of_data, write_json
+from densing.core.artifacts import ArtifactError, finite, read_json, sha256_of, sha256_of_data, write_json
 from densing.core.config import validate
+from densing.core.files import atomic
+from densing.core.paths import cache_folder
 from densing.frame.frame import FrameDraws, ReferenceFrame, build_frame
 from densing.frame.spec import FrameSpec
 
@@ -114,8 +115,7 @@ def _cache_file(frame: ReferenceFrame, benchmark: str) -> Path:
     losses = frame.losses[frame.losses["benchmark"] == benchmark].to_dict("list")
     scores = frame.scores[frame.scores["benchmark"] == benchmark].to_dict("list")
     key = sha256_of_data(finite([frame.spec.model_dump(), losses, scores, _fitting_code()]))
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "densing" / "draws" / f"{key[:32]}.npz"
+    return cache_folder() / "draws" / f"{key[:32]}.npz"
 
 
 @lru_cache(maxsize=1)

@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from densing.core.errors import InputError
+from densing.core.hub import HUB_NAME, TOKENIZER, WEIGHTS, download, refuse_without_safetensors, revisions
 from densing.ladder.manifest import MANIFEST, Checkpoint, Ladder
 from densing.ladder.tokens_rule import FORMS, TokensRule, parse_tokens_rule
+from densing.models.size import count_params
 
 _STEP_REVISION = re.compile(r"step[-_]?\d+", re.IGNORECASE)
-_PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-_FETCHED = ("*.json", "*.safetensors", "tokenizer*", "*.model", "merges.txt", "vocab.txt", "README.md")
+_FETCHED = ("*.json", "README.md", WEIGHTS, *TOKENIZER)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _names(found: Sequence[Found]) -> str:
 def _find(source: str | Path) -> Iterable[Found]:
     if Path(source).is_dir():
         return _in_folder(Path(source))
-    if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+    if isinstance(source, str) and HUB_NAME.fullmatch(source):
         return _on_hub(source)
     raise InputError(f"{source}: neither a folder nor the name of a hub repository (owner/name)")
 
@@ -145,14 +145,14 @@ def _in_folder(root: Path) -> Iterable[Found]:
 
 def _on_hub(repository: str) -> Iterable[Found]:
     short = repository.rpartition("/")[2]
-    steps = [revision for revision in _revisions(repository) if _STEP_REVISION.search(revision)]
+    steps = [revision for revision in revisions(repository) if _STEP_REVISION.search(revision)]
     for revision in sorted(steps, key=lambda text: [int(number) for number in re.findall(r"\d+", text)]):
-        config = _download(repository, revision, ("config.json",))
-        fetch = partial(_download, repository, revision, _FETCHED)
+        config = download(repository, "model", ("config.json",), revision=revision)
+        fetch = partial(download, repository, "model", _FETCHED, revision=revision)
         yield Found(f"{short}/{revision}", short, revision, config, fetch)
     if steps:
         return
-    root = _download(repository, None, ("config.json", "*/config.json"))
+    root = download(repository, "model", ("config.json", "*/config.json"))
     for entry in _in_folder(root):
         inside = entry.config.relative_to(root)
         at_root = entry.config == root
@@ -165,45 +165,7 @@ def _on_hub(repository: str) -> Iterable[Found]:
 
 
 def _download_folder(repository: str, inside: Path) -> Path:
-    return _download(repository, None, [(inside / pattern).as_posix() for pattern in _FETCHED]) / inside
-
-
-def _revisions(repository: str) -> list[str]:
-    """Branches and tags of a hub repository; without network, those in the local cache."""
-    from huggingface_hub import HfApi, constants, scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound, GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
-
-    try:
-        refs = HfApi().list_repo_refs(repository)
-        return [ref.name for ref in (*refs.branches, *refs.tags)]
-    except GatedRepoError as error:
-        raise InputError(f"{repository}: gated; ask for access on the hub and set HF_TOKEN") from error
-    except RepositoryNotFoundError as error:
-        raise InputError(f"{repository}: no such repository on the hub, and no such folder here") from error
-    except (OfflineModeIsEnabled, OSError) as error:
-        try:
-            cached = [
-                repo
-                for repo in scan_cache_dir(constants.HF_HUB_CACHE).repos
-                if repo.repo_id == repository and repo.repo_type == "model"
-            ]
-        except CacheNotFound:
-            cached = []
-        if not cached:
-            raise InputError(f"{repository}: the hub cannot be reached and nothing of it is cached here") from error
-        return list(cached[0].refs)
-
-
-def _download(repository: str, revision: str | None, patterns: Sequence[str]) -> Path:
-    """Files of a revision, from the cache where they are in it."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(patterns)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        at = f" at {revision}" if revision else ""
-        raise InputError(f"{repository}{at}: cannot be fetched: {error}") from error
+    return download(repository, "model", [(inside / pattern).as_posix() for pattern in _FETCHED]) / inside
 
 
 def _understand(entry: Found, rule: TokensRule) -> Checkpoint:
@@ -219,45 +181,7 @@ def _understand(entry: Found, rule: TokensRule) -> Checkpoint:
     )
 
 
-def count_params(folder: Path) -> tuple[int, int]:
-    """Parameters of a model with and without its embedding and output head, from its configuration.
-
-    The model is built without memory for its weights, so that any architecture transformers knows is
-    counted exactly.
-
-    Raises
-    ------
-    InputError
-        If the configuration is unreadable, needs code from the repository, or is no causal language model.
-    """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    try:
-        with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{folder / 'config.json'}: no causal language model that transformers knows: {error}"
-        ) from error
-    everything = {id(parameter): parameter.numel() for parameter in model.parameters()}
-    embeddings = {
-        id(parameter): parameter.numel()
-        for module in (model.get_input_embeddings(), model.get_output_embeddings())
-        if module is not None
-        for parameter in module.parameters()
-    }
-    total = sum(everything.values())
-    return total, total - sum(embeddings.values())
-
-
 def _fetched(entry: Found) -> Path:
     folder = entry.fetch()
-    if not any(folder.glob("*.safetensors")):
-        if any(file for pattern in _PICKLE for file in folder.glob(pattern)):
-            raise InputError(
-                f"{folder}: weights only in pickle files, which can run code when loaded; convert them in a safe place "
-                "with transformers: from_pretrained(...).save_pretrained(..., safe_serialization=True)"
-            )
-        raise InputError(f"{folder}: {entry.name} has no weights (model.safetensors)")
+    refuse_without_safetensors(folder, f"{entry.name} ({folder})")
     return folder.resolve()

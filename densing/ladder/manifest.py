@@ -24,7 +24,9 @@ class Checkpoint:
     name : str
     rung : str
         Its size's name.
-    params, params_non_embedding : int
+    params : int or None
+        With embeddings; None where that is not published.
+    params_non_embedding : int
     tokens : int
         Trained on.
     path : Path
@@ -38,7 +40,7 @@ class Checkpoint:
 
     name: str
     rung: str
-    params: int
+    params: int | None
     params_non_embedding: int
     tokens: int
     path: Path
@@ -62,40 +64,46 @@ class Ladder:
     training : mapping
         How it was trained: recipes, hashes of corpus, tokenizer and weights, loss histories. Empty for a
         ladder that others trained.
+    source : mapping
+        Of a ladder that others released: `from`, who released it and where; `license`; `load`, the command that
+        fetches its weights. Empty for one that was trained here.
     """
 
     name: str
     budgets: tuple[float, ...]
     checkpoints: tuple[Checkpoint, ...]
     training: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    source: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, path: Path) -> Ladder:
+    def read(cls, path: Path, *, weights: bool = True) -> Ladder:
         """Read a manifest.
 
         Parameters
         ----------
         path : Path
             The file, or the ladder's folder.
+        weights : bool
+            Whether every checkpoint must be on disk; the table of a ladder can be read without.
 
         Raises
         ------
         ArtifactError
             If it is missing or damaged.
         InputError
-            If a checkpoint that it lists is gone.
+            If a checkpoint that it lists is not on disk; says how to get it.
         """
         file = path / MANIFEST if path.is_dir() else path
         payload = read_json(file, "ladder").payload
         checkpoints = tuple(
             Checkpoint(**{**entry, "path": (file.parent / entry["path"]).resolve()}) for entry in payload["checkpoints"]
         )
+        source = payload.get("source", {})
+        remedy = f"fetch it: {source['load']}" if "load" in source else "train or load it again"
         for checkpoint in checkpoints:
-            if not (checkpoint.path / "config.json").exists():
-                raise InputError(
-                    f"{file}: checkpoint {checkpoint.name!r} is not at {checkpoint.path}; train or load it again"
-                )
-        return cls(payload["name"], tuple(payload["budgets"]), checkpoints, payload["training"])
+            if weights and not (checkpoint.path / "config.json").exists():
+                raise InputError(f"{file}: checkpoint {checkpoint.name!r} is not at {checkpoint.path}; {remedy}")
+        return cls(payload["name"], tuple(payload["budgets"]), checkpoints, payload["training"], source)
 
     def write(self, folder: Path, seed: int | None = None) -> None:
         """Write the manifest into a folder, with paths relative to it."""
@@ -108,6 +116,7 @@ class Ladder:
             "budgets": list(self.budgets),
             "checkpoints": checkpoints,
             "training": dict(self.training),
+            "source": dict(self.source),
         }
         made_from = {key: self.training[f"{key}_sha256"] for key in ("corpus", "tokenizer") if self.training}
         write_json(folder / MANIFEST, "ladder", payload, made_from=made_from, seed=seed)

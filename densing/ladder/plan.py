@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from densing.core.devices import PEAK_FLOPS
+from densing.core.devices import peak_rates
 from densing.core.errors import InputError, unknown
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.schedule import make_schedule
@@ -50,7 +50,7 @@ class RungPlan:
 
     def hours(self, device: str, mfu: float) -> float:
         """Time on one device of that name at a share `mfu` of its peak rate."""
-        return self.flops / (PEAK_FLOPS[device] * mfu) / 3600
+        return self.flops / (peak_rates()[device] * mfu) / 3600
 
     @property
     def saved(self) -> float:
@@ -115,8 +115,8 @@ def check_cost_options(devices: Sequence[str], mfu: float) -> None:
     InputError
     """
     for device in devices:
-        if device not in PEAK_FLOPS:
-            raise unknown("device", device, PEAK_FLOPS)
+        if device not in peak_rates():
+            raise unknown("device", device, peak_rates())
     if not 0 < mfu <= 1:
         raise InputError(f"--mfu {mfu:g}: a share of the device's peak rate lies between 0 and 1")
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from densing.ladder.config import Shape
+from densing.models.size import dense_params
 
 
 def params_non_embedding(shape: Shape) -> int:
-    """Parameters without the embedding and the output head, norms included: the N of the loss law.
-
-    The published sizes are counted this way: s1 has 8 layers of 655,360 weights and 512 norm gains, and
-    256 gains of the last norm, 5,247,232 in all.
-    """
-    kv_width = shape.kv_heads * shape.head_dim
-    attention = 2 * shape.width * (shape.heads * shape.head_dim) + 2 * shape.width * kv_width
-    feed_forward = 3 * shape.width * shape.ffn_width
-    norms = 2 * shape.width
-    return shape.layers * (attention + feed_forward + norms) + shape.width
+    """Parameters without the embedding and the output head, norms included: the N of the loss law."""
+    return dense_params(**shape.model_dump(exclude={"name", "batch"}))
 
 
 def params(shape: Shape, vocabulary: int) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from densing.core.artifacts import ArtifactError
 from densing.core.errors import InputError
 from densing.ladder.config import LadderConfig
 from densing.ladder.corpus.build import open_corpus
@@ -85,7 +84,7 @@ def _reached(rung: Rung) -> tuple[int | None, str]:
     """Step of the trunk, or None and why it cannot be used."""
     try:
         state = load_state(rung.trunk_path, rung.recipe)
-    except (InputError, ArtifactError) as error:
+    except InputError as error:
         return None, str(error)
     return (state.step if state else 0), ""
 

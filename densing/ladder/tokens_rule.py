@@ -9,12 +9,12 @@ tokens.csv            the same in a file with the columns name and tokens
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from densing.core.errors import InputError
+from densing.core.files import parse_csv
 from densing.core.units import parse_count
 
 FORMS = "per-step:COUNT, per-parameter:COUNT, in-name, NAME=COUNT,NAME=COUNT or a CSV file with columns name,tokens"
@@ -78,11 +78,5 @@ def _listed(counts: dict[str, float], source: str) -> TokensRule:
 
 
 def _read_csv(path: Path) -> dict[str, float]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    if not rows or not {"name", "tokens"} <= set(rows[0]):
-        raise InputError(f"{path}: columns name and tokens are needed")
+    rows = parse_csv(path, ("name", "tokens"))
     return {row["name"]: parse_count(row["tokens"], f"tokens of {row['name']}") for row in rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,14 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 from densing.core.artifacts import sha256_of, sha256_of_data
-from densing.core.errors import DensingError, InputError
+from densing.core.errors import InputError
+from densing.core.files import parse_json
+from densing.core.hub import HUB_NAME, TOKENIZER, WEIGHTS, download, refuse_without_safetensors
 
-WEIGHTS = "*.safetensors"
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 CONFIGURATION = ("config.json", "generation_config.json", "*.py")
 """What a model is built from besides its weights, and how it ends a text; code is run if it is trusted."""
-TOKENIZER = ("tokenizer*", "vocab.*", "merges.txt", "*.model", "special_tokens_map.json", "added_tokens.json")
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -93,19 +90,8 @@ def _refuse_unusable(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
     folder = checkpoint.folder
     if not (folder / "config.json").is_file():
         raise InputError(f"{checkpoint.source}: no config.json, so not a checkpoint in Hugging Face layout")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{folder / 'config.json'}: not readable as JSON ({error})") from error
-    if not any(folder.glob(WEIGHTS)):
-        pickles = [path.name for pattern in PICKLES for path in folder.glob(pattern)]
-        if pickles:
-            raise InputError(
-                f"{checkpoint.source}: only pickled weights ({', '.join(sorted(pickles)[:3])}), which can run code "
-                "when loaded. Convert them where you trust their source: AutoModelForCausalLM.from_pretrained(FOLDER)"
-                ".save_pretrained(NEW_FOLDER) in transformers writes safetensors"
-            )
-        raise InputError(f"{checkpoint.source}: a checkpoint folder without weights (no {WEIGHTS} file)")
+    config = parse_json(folder / "config.json")
+    refuse_without_safetensors(folder, checkpoint.source)
     if "auto_map" in config and not trust_remote_code:
         from transformers import CONFIG_MAPPING
 
@@ -114,37 +100,6 @@ def _refuse_unusable(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
                 f"{checkpoint.source}: brings its own code ({config['auto_map']}), which is run only if you say so: "
                 "--trust-remote-code, after reading it"
             )
-
-
-def download(name: str, kind: str, patterns: Iterable[str], *, revision: str | None = None) -> Path:
-    """Local folder of a hub repository; only what is missing is fetched.
-
-    Parameters
-    ----------
-    kind : str
-        "model" or "dataset".
-
-    Raises
-    ------
-    DensingError
-        Says whether the repository is gated, absent, or out of reach, and what to do.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
-    except GatedRepoError as error:
-        raise DensingError(
-            f"{name}: this {kind} is gated; accept its terms on its page on the hub, and set HF_TOKEN to your token"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise InputError(f"{name}: no such {kind} on the hub, or it is private (set HF_TOKEN)") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise DensingError(
-            f"{name}: not on this machine, and the hub cannot be reached ({type(error).__name__}); "
-            "connect, or give a local folder"
-        ) from error
 
 
 def _hash_of(files: Iterable[Path]) -> str:

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.core.artifacts import ArtifactError, atomic, read_json, sha256_of, write_json
+from densing.core.artifacts import ArtifactError, read_json, sha256_of, write_json
 from densing.core.errors import InputError
+from densing.core.files import atomic
 from densing.measure.tasks.metrics import NATS_PER_BIT
 
 if TYPE_CHECKING:

@@ -18,9 +18,7 @@ from pydantic import model_validator
 from densing.core import config
 from densing.core.artifacts import sha256_of, sha256_of_data
 from densing.core.errors import DensingError, InputError, unknown
-from densing.core.paths import CONFIGS
 
-SUITES = CONFIGS / "suites"
 TASKS = Path(__file__).parent / "tasks"
 
 
@@ -187,12 +185,7 @@ def load_suite(name_or_path: str | Path, *, documents: str | Path | None = None)
     InputError
         If the suite is unknown or its file wrong, or its documents are missing or not wanted.
     """
-    path = Path(name_or_path)
-    if path.suffix not in (".yaml", ".yml"):
-        path = SUITES / f"{name_or_path}.yaml"
-        if not path.is_file():
-            raise unknown("suite", str(name_or_path), suite_names())
-    suite = config.load(path, SuiteConfig)
+    suite = config.load(config.find_config("suite", name_or_path), SuiteConfig)
     given = str(documents) if documents is not None else suite.default_documents
     if suite.documents is None and given is not None:
         raise InputError(f"suite {suite.suite!r} is made from nothing but its tasks, not from {given}")
@@ -213,8 +206,3 @@ def _without_score_if_no_choices(suite: SuiteConfig, documents: Path) -> SuiteCo
         return suite
     benchmarks = {name: BenchmarkConfig(loss=benchmark.loss) for name, benchmark in suite.benchmarks.items()}
     return suite.model_copy(update={"benchmarks": benchmarks})
-
-
-def suite_names() -> list[str]:
-    """Of the suites that come with densing."""
-    return sorted(path.stem for path in SUITES.glob("*.yaml"))

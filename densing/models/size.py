@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from densing.core.errors import InputError
+from densing.core.files import parse_json
 from densing.core.units import short_count
 
 
@@ -56,12 +56,7 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         If it is missing or not a JSON mapping.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: the configuration cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: the configuration is not readable as JSON: {error}") from error
+    data = parse_json(path)
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected a mapping, as in a model's config.json")
     return data
@@ -95,15 +90,67 @@ def without_embeddings(total: float, config: Mapping[str, Any]) -> float:
     return rest
 
 
-def transformer_params(config: Mapping[str, Any]) -> float | None:
-    """Parameters without embeddings of a dense Llama-like configuration; None for other kinds.
+def dense_params(*, layers: int, width: int, heads: int, kv_heads: int, head_dim: int, ffn_width: int) -> int:
+    """Parameters without embeddings of a dense Llama-like model, its norms included.
 
-    Per layer: query and output 2·d·h·d_h, key and value 2·d·h_kv·d_h, three matrices d·d_ffn, two norms.
+    Per layer: query and output 2·d·h·d_h, key and value 2·d·h_kv·d_h, three matrices d·d_ffn, two norms d;
+    after the last layer one more norm. The article's sizes are counted this way: s1 has 8 layers of 655,360
+    weights and 512 norm gains, and 256 gains of the last norm, 5,247,232 in all.
     """
+    attention = 2 * width * head_dim * (heads + kv_heads)
+    return layers * (attention + 3 * width * ffn_width + 2 * width) + width
+
+
+def transformer_params(config: Mapping[str, Any]) -> float | None:
+    """Parameters without embeddings of a dense Llama-like Hugging Face configuration; None for other kinds."""
     needed = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     if any(key not in config for key in needed) or config.get("num_local_experts") or config.get("num_experts"):
         return None
-    d, layers, heads, ffn = (int(config[key]) for key in needed)
-    head = int(config.get("head_dim") or d // heads)
-    groups = int(config.get("num_key_value_heads") or heads)
-    return float(layers * (2 * d * head * (heads + groups) + 3 * d * ffn + 2 * d) + d)
+    width, layers, heads, ffn_width = (int(config[key]) for key in needed)
+    return float(
+        dense_params(
+            layers=layers,
+            width=width,
+            heads=heads,
+            kv_heads=int(config.get("num_key_value_heads") or heads),
+            head_dim=int(config.get("head_dim") or width // heads),
+            ffn_width=ffn_width,
+        )
+    )
+
+
+def count_params(folder: Path) -> tuple[int, int]:
+    """Parameters of a model with and without its embedding and output head, from its configuration.
+
+    The model is built without memory for its weights, so that any architecture transformers knows is
+    counted exactly.
+
+    Parameters
+    ----------
+    folder : Path
+        That holds the model's config.json.
+
+    Raises
+    ------
+    InputError
+        If the configuration is unreadable, needs code from the repository, or is no causal language model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{folder / 'config.json'}: no causal language model that transformers knows: {error}"
+        ) from error
+    everything = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    embeddings = {
+        id(parameter): parameter.numel()
+        for module in (model.get_input_embeddings(), model.get_output_embeddings())
+        if module is not None
+        for parameter in module.parameters()
+    }
+    total = sum(everything.values())
+    return total, total - sum(embeddings.values())

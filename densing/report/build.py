@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from densing.core.errors import InputError
+from densing.core.files import atomic_folder
 from densing.core.progress import progress_bar
 from densing.report.data import ReportData, gather, write_artifacts
 from densing.report.figures.compose import all_figures
@@ -85,21 +84,8 @@ def replacing(out: Path) -> Iterator[Path]:
     """A new folder beside `out` that takes its place when the block ends without an error."""
     check_replaceable(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        with atomic_folder(out) as folder:
+            yield folder
+            (folder / MARK).touch()
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror}); choose another folder with --out") from error
-    try:
-        folder.chmod(0o755)
-        yield folder
-        (folder / MARK).touch()
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.rename(old / "report")
-            folder.rename(out)
-            shutil.rmtree(old)
-        else:
-            folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise

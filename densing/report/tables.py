@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from densing.core.artifacts import atomic, harmless
+from densing.core.artifacts import harmless
+from densing.core.files import atomic
 from densing.core.intervals import Interval
 from densing.core.units import short_count
 from densing.density.sets import INCOMPLETE

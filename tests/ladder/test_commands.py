@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from densing.cli import app
 from densing.cli.fit import read_points
-from densing.core.config import load
+from densing.core.config import config_names, find_config, load
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Ladder
 from densing.ladder.plan import make_plan
@@ -19,7 +19,7 @@ from densing.ladder.status import ladder_status
 from tests.ladder.conftest import tiny_config
 from tests.ladder.test_load import llama
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "ladders").glob("*.yaml"))
+LADDERS = config_names("ladder")
 
 
 def densing(*arguments: str | Path) -> tuple[int, str, str]:
@@ -27,14 +27,14 @@ def densing(*arguments: str | Path) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_shipped_ladder_can_be_planned(path: Path) -> None:
-    code, text, _ = densing("plan", path)
+@pytest.mark.parametrize("name", LADDERS)
+def test_every_shipped_ladder_can_be_planned(name: str) -> None:
+    code, text, _ = densing("plan", name)
     assert code == 0
-    code, printed, _ = densing("plan", path, "--json", "--device", "a100", "--mfu", "0.5")
+    code, printed, _ = densing("plan", name, "--json", "--device", "a100", "--mfu", "0.5")
     assert code == 0
     plan = json.loads(printed)
-    config = load(path, LadderConfig)
+    config = load(find_config("ladder", name), LadderConfig)
     assert [rung["name"] for rung in plan["rungs"]] == [shape.name for shape in config.sizes]
     for rung in plan["rungs"]:
         assert f"{rung['params_non_embedding']:,}" in text
@@ -47,7 +47,7 @@ def test_every_shipped_ladder_can_be_planned(path: Path) -> None:
 
 
 def test_the_pocket_ladder_takes_an_hour_on_a_consumer_gpu() -> None:
-    path = next(path for path in CONFIGS if path.stem == "pocket")
+    path = find_config("ladder", "pocket")
     assert "--device rtx-4090 --mfu 0.2" in path.read_text()
     hours = sum(rung.hours("rtx-4090", 0.2) for rung in make_plan(load(path, LadderConfig)).rungs)
     assert hours == pytest.approx(1, abs=0.1)
@@ -56,12 +56,14 @@ def test_the_pocket_ladder_takes_an_hour_on_a_consumer_gpu() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--device", "abacus"], "unknown device 'abacus'"),
-        (["--mfu", "40"], "--mfu 40: a share of the device's peak rate"),
+        (["pocket", "--device", "abacus"], "unknown device 'abacus'"),
+        (["poket"], "unknown ladder 'poket'; did you mean 'pocket'? Known: densing-law, pocket, quickstart"),
+        (["gone.yaml"], "gone.yaml: no such file"),
+        (["pocket", "--mfu", "40"], "--mfu 40: a share of the device's peak rate"),
     ],
 )
 def test_impossible_plans_are_refused(arguments: list[str], message: str) -> None:
-    code, out, err = densing("plan", CONFIGS[0], *arguments)
+    code, out, err = densing("plan", *arguments)
     assert (code, out) == (2, "")
     assert message in err
 

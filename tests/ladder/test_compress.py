@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from densing.core.errors import InputError
-from densing.ladder.compress import GROUP, prune, quantise
+from densing.ladder.compress import GROUP, quantise
 from densing.ladder.corpus.shards import Corpus
 from densing.ladder.manifest import Ladder
 from tests.ladder.test_export import held_out_loss
@@ -35,16 +35,6 @@ def test_rounded_weights_take_few_values_near_their_parents(parent: Path, tmp_pa
             assert max(len(row.unique()) for row in new) <= 15
 
 
-def test_pruning_removes_the_smallest_half(parent: Path, tmp_path: Path) -> None:
-    copy = prune(parent, tmp_path / "pruned", 0.5)
-    before = matrices(parent)
-    for name, weight in matrices(copy).items():
-        kept = weight != 0
-        assert int(kept.sum()) == weight.numel() - round(0.5 * weight.numel())
-        assert torch.equal(weight[kept], before[name][kept])
-        assert before[name][~kept].abs().max() <= before[name][kept].abs().min()
-
-
 def test_the_rest_of_a_copy_is_its_parents_and_it_loses_more(
     parent: Path, trained: tuple[Path, Ladder], tmp_path: Path
 ) -> None:
@@ -63,10 +53,8 @@ def test_the_rest_of_a_copy_is_its_parents_and_it_loses_more(
 def test_impossible_requests_are_refused(parent: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="16 bits: weights can be rounded to 2 to 8"):
         quantise(parent, tmp_path / "out", 16)
-    with pytest.raises(InputError, match="lies between 0 and 1"):
-        prune(parent, tmp_path / "out", 1.0)
     with pytest.raises(InputError, match="no checkpoint in Hugging Face layout"):
-        prune(tmp_path, tmp_path / "out", 0.5)
+        quantise(tmp_path, tmp_path / "out", 4)
     with pytest.raises(InputError, match="exists; choose a new folder"):
         quantise(parent, tmp_path, 4)
     assert not (tmp_path / "out").exists()

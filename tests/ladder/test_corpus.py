@@ -60,11 +60,19 @@ def test_a_hub_data_set_is_streamed(texts: list[str], documents: Path, tmp_path:
     assert [document.text for document in read_documents(source)] == texts
 
 
+def training_documents(corpus: Corpus) -> list[np.ndarray]:
+    """Tokens of each document of the only shard, its separator first."""
+    tokens = np.fromfile(corpus.folder / "train-00000.bin", corpus.dtype)
+    ends = np.load(corpus.folder / "train-00000.ends.npy")
+    assert len(ends) == corpus.documents
+    return np.split(tokens, ends[:-1])
+
+
 def test_training_and_held_out_text_never_meet(trained: tuple[Path, Ladder], texts: list[str]) -> None:
     folder = trained[0] / "corpus"
     corpus, tokenizer = Corpus(folder), AutoTokenizer.from_pretrained(folder / "tokenizer")
     held_out = [json.loads(line) for line in (folder / "held_out.jsonl").read_text(encoding="utf-8").splitlines()]
-    training = [tokenizer.decode(corpus.document(0, number)[1:]) for number in range(corpus.documents)]
+    training = [tokenizer.decode(tokens[1:]) for tokens in training_documents(corpus)]
     assert {*held_out[0]} == {"id", "text"}
     assert not {row["text"] for row in held_out} & set(training)
     assert sorted([*training, *(row["text"] for row in held_out)]) == sorted(texts)
@@ -74,8 +82,7 @@ def test_training_and_held_out_text_never_meet(trained: tuple[Path, Ladder], tex
 def test_document_boundaries_are_kept(trained: tuple[Path, Ladder]) -> None:
     corpus = Corpus(trained[0] / "corpus")
     lengths = []
-    for number in range(corpus.documents):
-        tokens = corpus.document(0, number)
+    for tokens in training_documents(corpus):
         assert tokens[0] == corpus.separator
         assert corpus.separator not in tokens[1:]
         lengths.append(len(tokens))

@@ -67,6 +67,8 @@ from densing.ladder.training.distributed import workers
 from densing.ladder.corpus.shards import Corpus
 from densing.ladder.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 config = LadderConfig.model_validate_json(sys.argv[1])
 with workers() as team:
     def trainer():

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from transformers import LlamaForCausalLM
 
-from densing.core.config import load
+from densing.core.config import find_config, load
 from densing.core.errors import InputError
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.model import llama_config
 from densing.ladder.shapes import flops_per_token, params, params_non_embedding
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "ladders"
+DENSING_LAW = find_config("ladder", "densing-law")
 PUBLISHED = {
     "s1": 5_247_232,
     "s2": 31_470_080,
@@ -29,7 +29,7 @@ PUBLISHED = {
 
 
 def test_published_shapes_have_the_published_counts() -> None:
-    config = load(CONFIGS / "densing-law.yaml", LadderConfig)
+    config = load(DENSING_LAW, LadderConfig)
     assert {shape.name: params_non_embedding(shape) for shape in config.sizes} == PUBLISHED
 
 
@@ -64,7 +64,7 @@ def test_counts_are_those_of_the_model(shape: Shape, vocabulary: int) -> None:
 
 
 def test_flops_are_six_per_weight_and_attention() -> None:
-    shape = load(CONFIGS / "densing-law.yaml", LadderConfig).sizes[0]
+    shape = load(DENSING_LAW, LadderConfig).sizes[0]
     without_attention = flops_per_token(shape, 1000, 0)
     assert without_attention == 6 * (5_247_232 + 1000 * 256)
     assert flops_per_token(shape, 1000, 4096) - without_attention == 12 * 8 * 256 * 4096
@@ -80,7 +80,7 @@ def test_flops_are_six_per_weight_and_attention() -> None:
     ],
 )
 def test_impossible_shapes_are_refused(change: dict[str, object], message: str) -> None:
-    shape = load(CONFIGS / "densing-law.yaml", LadderConfig).sizes[0]
+    shape = load(DENSING_LAW, LadderConfig).sizes[0]
     with pytest.raises(ValidationError, match=message):
         Shape.model_validate(shape.model_dump() | change)
 
@@ -106,7 +106,7 @@ def test_a_wrong_configuration_names_file_and_key(tmp_path: Path, change: str, m
         "source: hub": "source: magic",
     }[change]
     path = tmp_path / "ladder.yaml"
-    path.write_text((CONFIGS / "densing-law.yaml").read_text().replace(change, replacement, 1))
+    path.write_text(DENSING_LAW.read_text().replace(change, replacement, 1))
     with pytest.raises(InputError, match=message) as error:
         load(path, LadderConfig)
     assert str(path) in str(error.value)

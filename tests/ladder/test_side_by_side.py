@@ -11,6 +11,8 @@ from densing.ladder.training.run import ExtraModel, train_ladder, train_model
 
 from .conftest import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 def test_processes_change_nothing_but_the_time(config, trained, tmp_path):
     _, ladder = trained

@@ -18,13 +18,15 @@ import pytest
 import torch
 
 from densing.core.errors import DensingError, InputError
+from densing.core.lock import hold
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Ladder
 from densing.ladder.status import ladder_status
-from densing.ladder.training.lock import hold
 from densing.ladder.training.run import train_ladder, train_model
 from densing.ladder.training.rung import StoppedError
 from tests.ladder.conftest import tiny_config
+
+pytestmark = pytest.mark.slow
 
 
 def weights(folder: Path) -> dict[str, bytes]:
@@ -221,11 +223,11 @@ def test_a_corpus_that_is_too_small_is_refused_before_training(documents: Path, 
 
 def test_two_processes_cannot_train_in_one_folder(config: LadderConfig, ready: Path) -> None:
     with (
-        hold(ready),
+        hold(ready, "training"),
         pytest.raises(DensingError, match=rf"process {os.getpid()} on .* is training here \(lock: .*\.lock"),
     ):
         train_ladder(config, ready)
-    with hold(ready):
+    with hold(ready, "training"):
         pass
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from densing.core.config import config_names
 from densing.core.errors import DensingError, InputError
-from densing.measure.checkpoint import download, find_checkpoint
+from densing.core.hub import download
+from densing.measure.checkpoint import find_checkpoint
 from densing.measure.run import measure
-from densing.measure.suites import Suite, SuiteConfig, load_suite, suite_names
+from densing.measure.suites import Suite, SuiteConfig, load_suite
 from densing.measure.tasks.items import check_items, read_worked
 
 
@@ -219,8 +221,8 @@ def test_shipped_suites_name_tasks_that_exist() -> None:
     from densing.measure.suites import TASKS
 
     known = set(TaskManager(include_path=str(TASKS)).all_tasks)
-    assert suite_names() == ["densing-law", "jsonl", "local", "worked-solutions"]
-    for name in suite_names():
+    assert config_names("suite") == ["densing-law", "jsonl", "local", "worked-solutions"]
+    for name in config_names("suite"):
         documents = {"jsonl": None}.get(name, "x")
         if documents is None:
             continue

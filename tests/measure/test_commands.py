@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from benchmarks.worked_solutions import write_worked
 from densing.cli import app
+from densing.core.config import config_names, find_config
 from densing.measure.engines.torch_engine import TorchEngine
 from densing.measure.measurement import Measurement
-from densing.measure.suites import SUITES
 from densing.models.registry import load_registry
 from tests.measure.requests import instances
 
@@ -109,11 +109,11 @@ def test_suites_check_says_what_is_wrong_with_a_file(items: Path) -> None:
 
 
 def test_suites_check_loads_a_suites_tasks(held_out: Path, tmp_path: Path) -> None:
-    code, out, _ = densing("suites", "check", SUITES / "local.yaml", "--documents", held_out, "--json")
+    code, out, _ = densing("suites", "check", "local", "--documents", held_out, "--json")
     assert code == 0
     assert set(json.loads(out)["items"].values()) <= set(range(300, 601))
     broken = tmp_path / "suite.yaml"
-    broken.write_text((SUITES / "local.yaml").read_text().replace("chance:", "chnce:"))
+    broken.write_text(find_config("suite", "local").read_text().replace("chance:", "chnce:"))
     code, _, err = densing("suites", "check", broken)
     assert code == 2
     assert "chnce" in err
@@ -122,7 +122,7 @@ def test_suites_check_loads_a_suites_tasks(held_out: Path, tmp_path: Path) -> No
 def test_suites_are_listed() -> None:
     code, out, _ = densing("suites", "list", "--json")
     assert code == 0
-    assert {suite["suite"] for suite in json.loads(out)} == {path.stem for path in SUITES.glob("*.yaml")}
+    assert {suite["suite"] for suite in json.loads(out)} == set(config_names("suite"))
 
 
 def test_imports_go_to_a_measurement_or_the_registry(tmp_path: Path) -> None:

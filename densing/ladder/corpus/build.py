@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 
 from densing.core.artifacts import read_json, sha256_of, write_json
 from densing.core.errors import InputError
+from densing.core.files import atomic_folder
 from densing.core.progress import Bar, progress_bar
 from densing.ladder.config import LadderConfig
 from densing.ladder.corpus.documents import Document, read_documents
@@ -108,12 +108,9 @@ def _settings(config: LadderConfig) -> dict[str, Any]:
 
 
 def _build(config: LadderConfig, folder: Path) -> None:
-    beside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        share = config.corpus.held_out
-        training = (document for document in read_documents(config.corpus) if not document.held_out(share))
+    share = config.corpus.held_out
+    training = (document for document in read_documents(config.corpus) if not document.held_out(share))
+    with atomic_folder(folder) as beside:
         tokenizer = make_tokenizer(config.tokenizer, training)
         tokenizer.save_pretrained(beside / "tokenizer")
         with progress_bar("tokens", total=config.corpus.max_tokens) as bar:
@@ -121,10 +118,6 @@ def _build(config: LadderConfig, folder: Path) -> None:
         index = {"settings": _settings(config)} | payload
         index["tokenizer_sha256"] = sha256_of(beside / "tokenizer" / "tokenizer.json")
         write_json(beside / INDEX, "corpus", index)
-        beside.rename(folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
 
 
 class _Writer:

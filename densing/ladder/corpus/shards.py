@@ -91,12 +91,6 @@ class Corpus:
         """Training documents."""
         return sum(shard["documents"] for shard in self._index["shards"])
 
-    def document(self, shard: int, number: int) -> NDArray[Any]:
-        """Tokens of one training document, its separator first."""
-        path = self.folder / self._index["shards"][shard]["file"]
-        ends = np.load(path.with_suffix(".ends.npy"), mmap_mode="r")
-        return self._shards[shard][ends[number - 1] if number else 0 : ends[number]]
-
     def window_count(self, context: int) -> int:
         """Training windows of `context` tokens and the one that follows them."""
         return int(self._first_windows(context)[-1])

@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from densing.core.artifacts import atomic, read_json, write_json
+from densing.core.artifacts import read_json, write_json
 from densing.core.errors import DensingError, InputError
+from densing.core.files import atomic, reading
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.schedule import DECAY_SHARE, WARMUP_TOKENS_PER_PARAMETER
 
@@ -113,10 +113,8 @@ def load_state(path: Path, wanted: Mapping[str, Any]) -> State | None:
 
     if not path.exists():
         return None
-    try:
+    with reading(path, "a state of training", "delete it to train again"):
         state = State(**torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, TypeError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: not a readable state of training ({error}); delete it to train again") from error
     refuse_other_recipe(path, state.recipe, wanted)
     return state
 
@@ -166,16 +164,3 @@ def read_record(folder: Path) -> Record | None:
     if not (folder / RECORD).exists():
         return None
     return Record(**read_json(folder / RECORD, "checkpoint").payload)
-
-
-def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a folder beside its place and rename it when it is complete; nothing is left of a failure."""
-    beside = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        fill(beside)
-        beside.rename(folder)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise

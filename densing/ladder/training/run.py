@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from densing.core.errors import InputError
+from densing.core.files import remove_leftovers
+from densing.core.lock import hold
 from densing.ladder.config import RESERVED, LadderConfig, Shape
 from densing.ladder.corpus.build import check_repetition, prepare_corpus
 from densing.ladder.corpus.shards import Corpus
@@ -16,7 +18,6 @@ from densing.ladder.manifest import Checkpoint, Ladder
 from densing.ladder.shapes import params_non_embedding
 from densing.ladder.training.checkpoint import Record
 from densing.ladder.training.distributed import Workers, workers
-from densing.ladder.training.lock import hold
 from densing.ladder.training.rung import SAVE_SECONDS, Rung, train_rung
 from densing.ladder.training.side_by_side import processes_for, train_side_by_side
 
@@ -141,8 +142,9 @@ def train_model(
 @contextmanager
 def _prepared(config: LadderConfig, folder: Path) -> Iterator[tuple[Corpus, Workers]]:
     """The corpus, ready in every process, with the folder locked."""
-    with workers() as team, hold(folder) if team.main else nullcontext():
+    with workers() as team, hold(folder, "training") if team.main else nullcontext():
         if team.main:
+            remove_leftovers(folder)
             prepare_corpus(config, folder / "corpus")
         team.wait()
         yield Corpus(folder / "corpus"), team

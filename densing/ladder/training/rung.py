@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from densing.core.devices import peak_flops
 from densing.core.errors import DensingError
+from densing.core.files import atomic_folder
 from densing.core.progress import Bar, progress_bar
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.corpus.shards import Corpus
@@ -28,7 +29,6 @@ from densing.ladder.training.checkpoint import (
     recipe,
     refuse_other_recipe,
     save_state,
-    write_folder,
 )
 from densing.ladder.training.distributed import Workers
 from densing.ladder.training.trainer import DivergedError, Trainer
@@ -237,26 +237,24 @@ class _Run:
         weights = self.trainer.snapshot()["model"]
         tokens = state.step * rung.tokens_per_step
 
-        def fill(folder: Path) -> None:
-            sha256 = write_weights(weights, self.trainer.model.config, self.corpus.tokenizer_folder, folder)
-            record = Record(
-                name=f"{rung.shape.name}-{tokens}",
-                rung=rung.shape.name,
-                params=params(rung.shape, rung.config.tokenizer.vocabulary),
-                params_non_embedding=params_non_embedding(rung.shape),
-                tokens=tokens,
-                held_out_loss=held_out.nats_per_token,
-                held_out_bits_per_byte=held_out.bits_per_byte,
-                weights_sha256=sha256,
-                recipe=rung.recipe,
-                trunk_history=state.trunk_history,
-                branch_history=state.branch_history,
-            )
-            write_card(record, rung.config, rung.shape, folder)
-            record.write(folder)
-
         if self.team.main:
-            write_folder(rung.checkpoint_folder(branch), fill)
+            with atomic_folder(rung.checkpoint_folder(branch)) as folder:
+                sha256 = write_weights(weights, self.trainer.model.config, self.corpus.tokenizer_folder, folder)
+                record = Record(
+                    name=f"{rung.shape.name}-{tokens}",
+                    rung=rung.shape.name,
+                    params=params(rung.shape, rung.config.tokenizer.vocabulary),
+                    params_non_embedding=params_non_embedding(rung.shape),
+                    tokens=tokens,
+                    held_out_loss=held_out.nats_per_token,
+                    held_out_bits_per_byte=held_out.bits_per_byte,
+                    weights_sha256=sha256,
+                    recipe=rung.recipe,
+                    trunk_history=state.trunk_history,
+                    branch_history=state.branch_history,
+                )
+                write_card(record, rung.config, rung.shape, folder)
+                record.write(folder)
             rung.branch_path.unlink(missing_ok=True)
         self.team.wait()
 

@@ -14,7 +14,8 @@ from uuid import uuid4
 
 from densing.core.artifacts import sha256_of_data
 from densing.core.errors import InputError
-from densing.measure.checkpoint import HUB_NAME, WEIGHTS, Checkpoint, content_hash, download
+from densing.core.hub import HUB_NAME, WEIGHTS, download
+from densing.measure.checkpoint import Checkpoint, content_hash
 
 if TYPE_CHECKING:
     from densing.measure.engines.base import Engine

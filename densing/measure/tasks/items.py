@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from densing.core.config import Config
 from densing.core.errors import InputError
+from densing.core.hub import HUB_NAME, download
 from densing.measure.tasks.local import Document
 
 SHOWN = 5
@@ -176,10 +177,8 @@ def _plain(name: str) -> str:
 def _folder(source: str) -> Path:
     if Path(source).is_dir():
         return Path(source)
-    if Path(source).exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+    if Path(source).exists() or not HUB_NAME.fullmatch(source):
         raise InputError(f"{source}: neither a folder of benchmark items nor the name of a dataset on the hub")
-    from densing.measure.checkpoint import download
-
     return download(source, "dataset", ["*.json", "*.jsonl", "*.parquet"])
 
 

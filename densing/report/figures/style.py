@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from densing.core.artifacts import atomic
+from densing.core.files import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from densing import __version__
-from densing.core.artifacts import atomic
+from densing.core.files import atomic
 from densing.report.data import ReportData
 from densing.report.page.data import CREDIT, page_data
 from densing.report.tables import corollaries_table

@@ -1,4 +1,4 @@
-"""One process at a time on a ladder's folder."""
+"""One process at a time on a folder."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from densing.core.errors import DensingError
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path, doing: str) -> Iterator[None]:
     """Hold the folder for the length of the block; a process that dies lets go.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing.
+    doing : str
+        What the holder does, for the message to others: "training".
 
     Raises
     ------
@@ -34,5 +41,5 @@ def hold(folder: Path) -> Iterator[None]:
     except Timeout as error:
         who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
         raise DensingError(
-            f"{folder}: {who} is training here (lock: {lock}); wait, or choose another folder"
+            f"{folder}: {who} is {doing} here (lock: {lock}); wait until it has finished, or choose another folder"
         ) from error
