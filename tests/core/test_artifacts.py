@@ -29,8 +29,8 @@ def test_what_is_written_is_read(tmp_path):
     [
         (lambda text: text[: len(text) // 2], "not readable as JSON"),
         (lambda text: text.replace("0.5", "0.6"), "checksum does not match"),
-        (lambda text: text.replace("trend/1", "trend/99"), "schema 'densing/trend/99'"),
-        (lambda text: text.replace("trend/1", "frame/1"), "schema 'densing/frame/1'"),
+        (lambda text: text.replace("trend/2", "trend/99"), "schema 'densing/trend/99'"),
+        (lambda text: text.replace("trend/2", "frame/2"), "schema 'densing/frame/2'"),
         (lambda text: "[1, 2]", "not an artifact of densing"),
     ],
 )
