@@ -101,7 +101,8 @@ def show(
     for benchmark, found in values.items():
         for i, value in enumerate(found):
             checked = "checked" if value.verified else ""
-            protocol = "" if value.in_protocol else "other protocol"
+            protocol = {"yes": "", "unknown": "protocol unknown", "no": "other protocol"}[value.protocol]
+            protocol = "not used" if value.excluded else protocol
             rows.append(
                 [
                     benchmark if i == 0 else "",
@@ -111,7 +112,7 @@ def show(
                     protocol,
                     checked,
                     value.source[:60],
-                    value.note[:60],
+                    (value.excluded or value.note)[:60],
                 ]
             )
     typer.echo(table(rows, ["benchmark", "", "score", "shots", "", "", "source", "note"]))

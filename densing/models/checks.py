@@ -67,6 +67,8 @@ def _model_problems(registry: Registry, today: dt.date) -> Iterator[Problem]:
 
 
 def _date_problems(entry: ModelEntry, today: dt.date) -> Iterator[str]:
+    if entry.date_kind == "paper" and entry.date_verified and "not published" not in entry.date_source:
+        yield "its date is that of a paper, so it is no verified release date"
     if entry.release_date is None:
         yield "it has no release date, so it cannot take part in a trend"
     elif entry.release_date > today:
@@ -88,6 +90,8 @@ def _size_problems(entry: ModelEntry) -> Iterator[str]:
         yield f"{bare:g}B without embeddings are more than its {total:g}B"
     if total and bare and bare < 0.5 * total and total > 2:
         yield f"only {bare:g}B of its {total:g}B are without embeddings; are these its active parameters?"
+    if "base" in entry.flags and len(entry.flags) > 1:
+        yield f"its training is called base and {entry.flags[1]} at once"
     if entry.sparse and active is None:
         yield "it is a mixture of experts without active parameters"
     named = re.search(r"(?<![a-zA-Z0-9.])([0-9]+(?:\.[0-9]+)?)B(?![a-zA-Z0-9])", entry.model)

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator
 
 from densing.core.config import Config
 from densing.core.errors import unknown
+from densing.core.files import parse_csv
 from densing.core.paths import DATA
 from densing.models.benchmarks import benchmark_name, load_benchmarks
 from densing.models.size import Size
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 SHIPPED = DATA / "registry"
 FILES = ("models.csv", "scores.csv")
+TRAINING = ("base", "instruct_mixed", "synthetic_heavy", "distilled", "merged", "thinking")
+"""Kinds of training: plain text; instructions mixed in; mostly synthetic text; from another model's answers; averaged
+from other models; to think before it answers."""
 _MOE = {"moe", "mixtureofexperts", "sparse", "smoe"}
 
 
@@ -39,13 +43,21 @@ class ModelEntry(Config):
     model: str = Field(min_length=1)
     family: str = ""
     release_date: dt.date | None = None
+    date_kind: Literal["", "weights", "paper"] = ""
+    """Whether that is the day its weights came out, or the day of a paper about it."""
     date_verified: bool = False
+    date_source: str = ""
     total_params_B: float | None = Field(None, gt=0)
     active_params_B: float | None = Field(None, gt=0)
     params_non_embedding_B: float | None = Field(None, gt=0)
     tokens_T: float | None = Field(None, gt=0)
     architecture: str = "dense"
-    """``dense`` or ``moe``, and in brackets what else is to be said of it: ``moe (hybrid Mamba)``."""
+    """``dense`` or ``moe``."""
+    hybrid: str = ""
+    """What stands beside attention, as in ``Mamba-2``."""
+    training: str = ""
+    """What its training was, semicolon-separated words of `TRAINING`."""
+    training_source: str = ""
     published_label: str = ""
     """Name of the model in the article's figures."""
     parent: str = ""
@@ -75,16 +87,28 @@ class ModelEntry(Config):
     @field_validator("architecture")
     @classmethod
     def _architecture_is_known(cls, value: str) -> str:
-        kind, bracket, rest = value.partition("(")
-        plain = "".join(letter for letter in kind.lower() if letter.isalpha())
+        plain = "".join(letter for letter in value.lower() if letter.isalpha())
         if plain not in _MOE | {"dense"}:
-            raise ValueError("write dense or moe, and details in brackets behind it")
-        return f"{'dense' if plain == 'dense' else 'moe'}{' (' + rest if bracket else ''}"
+            raise ValueError("write dense or moe")
+        return "dense" if plain == "dense" else "moe"
+
+    @field_validator("training")
+    @classmethod
+    def _training_is_known(cls, value: str) -> str:
+        flags = [flag.strip() for flag in value.split(";") if flag.strip()]
+        if wrong := [flag for flag in flags if flag not in TRAINING]:
+            raise ValueError(f"{wrong[0]!r} is none of {', '.join(TRAINING)}")
+        return ";".join(flags)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Words of `TRAINING` that hold for it."""
+        return tuple(self.training.split(";")) if self.training else ()
 
     @property
     def sparse(self) -> bool:
         """Whether a token uses only some of the parameters."""
-        return self.architecture.startswith("moe")
+        return self.architecture == "moe"
 
     @property
     def size(self) -> Size:
@@ -105,6 +129,10 @@ class ScoreEntry(Config):
     note: str = ""
     verified: bool = False
     priority: int = Field(2, ge=1)
+    protocol_matches: Literal["", "yes", "no", "unknown"] = ""
+    """Whether it was measured as the article's scores were; judged by its shots where not said."""
+    excluded: str = ""
+    """Why the value must not be used; empty for one that may."""
 
     @field_validator("benchmark")
     @classmethod
@@ -112,9 +140,9 @@ class ScoreEntry(Config):
         return benchmark_name(value)
 
     @property
-    def in_protocol(self) -> bool:
-        """Whether its shots agree with the article's settings."""
-        return self.shots in load_benchmarks()[self.benchmark].shots
+    def protocol(self) -> str:
+        """Whether it was measured as the article's scores were: yes, unknown or no."""
+        return self.protocol_matches or ("yes" if self.shots in load_benchmarks()[self.benchmark].shots else "no")
 
 
 @dataclass(frozen=True)
@@ -163,7 +191,7 @@ class Registry:
 
         The rule: the best-ranked source; among its values those of the article's protocol; among those
         the ones compared with their source by machine; among what still ties the median (the lower of two
-        middle ones), so that one outlying report never decides.
+        middle ones), so that one outlying report never decides. Values that must not be used come last.
         """
         by_benchmark: dict[str, list[ScoreEntry]] = defaultdict(list)
         for score in self._scores_of.get(model, []):
@@ -171,8 +199,8 @@ class Registry:
         return {benchmark: _preferred_first(values) for benchmark, values in by_benchmark.items()}
 
     def preferred(self, model: str) -> dict[str, ScoreEntry]:
-        """The preferred value of each benchmark."""
-        return {benchmark: values[0] for benchmark, values in self.values(model).items()}
+        """The preferred value of each benchmark that has one which may be used."""
+        return {benchmark: values[0] for benchmark, values in self.values(model).items() if not values[0].excluded}
 
     def subject(self, model: str) -> Subject:
         """The model with its preferred scores, ready for a density."""
@@ -200,7 +228,9 @@ class Registry:
 
         rows = []
         for entry in self.models.values():
-            row = entry.model_dump(exclude={"config", "published_label", "date_verified", "removed"})
+            row = entry.model_dump(
+                exclude={"config", "published_label", "date_verified", "date_source", "training_source", "removed"}
+            )
             for benchmark, values in self.values(entry.model).items():
                 row[benchmark] = values[0].score
                 row[f"{benchmark}_spread"] = max(v.score for v in values) - min(v.score for v in values)
@@ -209,8 +239,8 @@ class Registry:
 
 
 def _preferred_first(values: Sequence[ScoreEntry]) -> list[ScoreEntry]:
-    def rank(value: ScoreEntry) -> tuple[int, bool, bool]:
-        return value.priority, not value.in_protocol, not value.verified
+    def rank(value: ScoreEntry) -> tuple[bool, int, int, bool]:
+        return bool(value.excluded), value.priority, ("yes", "unknown", "no").index(value.protocol), not value.verified
 
     ordered = sorted(values, key=rank)
     tied = sorted((value for value in ordered if rank(value) == rank(ordered[0])), key=lambda value: value.score)
@@ -246,8 +276,10 @@ def overlay(*folders: tuple[Table, Table]) -> Registry:
     scores: list[ScoreEntry] = []
     score_lines: list[str] = []
     for model_table, score_table in folders:
+        counted = _counted_sizes(model_table.path.with_name("configurations.csv"))
         for entry, line in zip(model_table.entries(ModelEntry), model_table.lines, strict=True):
-            models[entry.model] = entry
+            bare = counted.get(entry.model, entry.params_non_embedding_B)
+            models[entry.model] = entry.model_copy(update={"params_non_embedding_B": bare})
             model_lines[entry.model] = f"{model_table.path}, line {line}"
         scores += score_table.entries(ScoreEntry)
         score_lines += [f"{score_table.path}, line {line}" for line in score_table.lines]
@@ -259,6 +291,13 @@ def overlay(*folders: tuple[Table, Table]) -> Registry:
         model_lines,
         tuple(score_lines[place] for place in kept),
     )
+
+
+def _counted_sizes(path: Path) -> dict[str, float]:
+    """Billions of parameters without embeddings, counted from the models' configurations, by model."""
+    if not path.exists():
+        return {}
+    return {row["model"]: int(row["params_non_embedding"]) / 1e9 for row in parse_csv(path, ["params_non_embedding"])}
 
 
 def read_folder(folder: Path) -> tuple[Table, Table]:

@@ -6,6 +6,7 @@ does not know included.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from dataclasses import dataclass, field
@@ -115,7 +116,8 @@ def read_table(path: Path, kind: type[Config]) -> Table:
         raise InputError(f"{path}: this is not a file; the registry is two CSV files, models.csv and scores.csv")
     content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig")  # Excel begins a file with a byte-order mark
+        content = content.removeprefix(codecs.BOM_UTF8)  # Excel begins a file with it
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}, line {line}: not text in UTF-8; save the file as CSV in UTF-8") from error
