@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from common import paired, peak_megabytes, seconds, table, write
 
-from densing import Size, Subject, densities, fit_trend, load_frame
+from densing import Size, Subject, compute_densities, fit_trend, load_frame
 from densing.density.published import published_densities
 from densing.trend.frontier import Dates, days_since, frontier_slopes
 from densing.trend.interval import slope_distribution
@@ -69,8 +69,8 @@ def main():
     for benchmark in frame.benchmarks:
         frame.draws(benchmark)
     models = subjects(200)
-    full = seconds(lambda: [densities(frame, models, b) for b in frame.benchmarks], 3)
-    ours, loop, ratio = paired(lambda: densities(frame, models), lambda: plain_densities(frame, models))
+    full = seconds(lambda: [compute_densities(frame, models, b) for b in frame.benchmarks], 3)
+    ours, loop, ratio = paired(lambda: compute_densities(frame, models), lambda: plain_densities(frame, models))
     print(table(
         [["200 models × 6 curves × 1,000 draws", f"{np.median(full):.2f} s", "", ""],
          ["of which the average", f"{ours:.3f} s", f"{loop:.2f} s", f"{ratio:.0f}"]],
@@ -97,7 +97,7 @@ def main():
     rows = []
     for count in (100, 1_000, 10_000):
         many_days, many_logs = simulated(count)
-        draw_time = seconds(lambda n=count: densities(frame, subjects(n)))[0]
+        draw_time = seconds(lambda n=count: compute_densities(frame, subjects(n)))[0]
         replicates = 1_000
         times = seconds(lambda d=many_days, y=many_logs: slope_distribution(
             Dates.of(d), y, "records", 0.0065, 0.95, replicates, 0))  # fmt: skip

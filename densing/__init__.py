@@ -1,7 +1,28 @@
 """densing: how much capability a language model packs into each parameter, and how fast that grows.
 
-The names below are the public interface. They are imported on first use, so that `import densing` costs
-nothing and works without the optional packages.
+The method goes through five stages. Each reads what the one before it made, or data from elsewhere:
+
+========  =====================================  ==================================================================
+stage     functions                              what they return
+========  =====================================  ==================================================================
+models    load_registry                          Registry of published models; a Subject is one with its Size
+fit       fit_loss_law, fit_score_curve          LossLawFit and ScoreCurveFit: every optimum (LossLaw, ScoreCurve)
+frame     load_frame, build_frame, write_frame   ReferenceFrame: laws and curves of a family, set up by a FrameSpec
+density   compute_density, compute_densities,    Density: effective size over size, with its intervals;
+          compute_density_set                    DensitySet: those of many models with their release dates
+trend     fit_density_trend, fit_trend           Trend: slope and doubling time of the densest models
+========  =====================================  ==================================================================
+
+Everything else has its place in the room of its stage, as `densing.trend.forecast` or `densing.measure.run`.
+Names are imported on first use, so that `import densing` costs nothing and works without the optional packages.
+
+Examples
+--------
+>>> import densing
+>>> frame = densing.load_frame("densing-law-2025")
+>>> density = densing.compute_density(frame, params=7e9, score=66.6, benchmark="mmlu")
+>>> str(density.status)
+'in range'
 """
 
 from __future__ import annotations
@@ -10,49 +31,60 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from densing.density.densities import Density as Density
-    from densing.density.densities import densities as densities
-    from densing.fit.loss_law.fit import LossLawFit as LossLawFit
-    from densing.fit.loss_law.fit import fit_loss_law as fit_loss_law
-    from densing.fit.loss_law.law import LossLaw as LossLaw
-    from densing.fit.score_curve.curve import ScoreCurve as ScoreCurve
-    from densing.fit.score_curve.fit import ScoreCurveFit as ScoreCurveFit
-    from densing.fit.score_curve.fit import fit_score_curve as fit_score_curve
-    from densing.frame.frame import ReferenceFrame as ReferenceFrame
-    from densing.frame.frame import build_frame as build_frame
-    from densing.frame.frame import load_frame as load_frame
-    from densing.frame.spec import FrameSpec as FrameSpec
-    from densing.models.registry import Registry as Registry
-    from densing.models.registry import load_registry as load_registry
-    from densing.models.size import Size as Size
-    from densing.models.subject import Subject as Subject
-    from densing.trend.exponential import Trend as Trend
-    from densing.trend.exponential import fit_trend as fit_trend
-    from densing.trend.exponential import trend_of as trend_of
+    from densing.density.densities import Density, compute_densities, compute_density
+    from densing.density.sets import DensitySet, compute_density_set
+    from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
+    from densing.fit.loss_law.law import LossLaw
+    from densing.fit.score_curve.curve import ScoreCurve
+    from densing.fit.score_curve.fit import ScoreCurveFit, fit_score_curve
+    from densing.frame.frame import ReferenceFrame, build_frame
+    from densing.frame.spec import FrameSpec
+    from densing.frame.store import load_frame, write_frame
+    from densing.models.registry import Registry, load_registry
+    from densing.models.size import Size
+    from densing.models.subject import Subject
+    from densing.trend.exponential import Trend, fit_density_trend, fit_trend
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "densing.density.densities": ("Density", "densities"),
-    "densing.models.subject": ("Subject",),
-    "densing.fit.loss_law.law": ("LossLaw",),
-    "densing.fit.loss_law.fit": ("LossLawFit", "fit_loss_law"),
-    "densing.fit.score_curve.curve": ("ScoreCurve",),
-    "densing.fit.score_curve.fit": ("ScoreCurveFit", "fit_score_curve"),
-    "densing.frame.frame": ("ReferenceFrame", "build_frame", "load_frame"),
-    "densing.frame.spec": ("FrameSpec",),
-    "densing.models.registry": ("Registry", "load_registry"),
-    "densing.models.size": ("Size",),
-    "densing.trend.exponential": ("Trend", "fit_trend", "trend_of"),
+    "Registry": "models.registry",
+    "load_registry": "models.registry",
+    "Size": "models.size",
+    "Subject": "models.subject",
+    "LossLaw": "fit.loss_law.law",
+    "LossLawFit": "fit.loss_law.fit",
+    "fit_loss_law": "fit.loss_law.fit",
+    "ScoreCurve": "fit.score_curve.curve",
+    "ScoreCurveFit": "fit.score_curve.fit",
+    "fit_score_curve": "fit.score_curve.fit",
+    "FrameSpec": "frame.spec",
+    "ReferenceFrame": "frame.frame",
+    "build_frame": "frame.frame",
+    "load_frame": "frame.store",
+    "write_frame": "frame.store",
+    "Density": "density.densities",
+    "DensitySet": "density.sets",
+    "compute_density": "density.densities",
+    "compute_densities": "density.densities",
+    "compute_density_set": "density.sets",
+    "Trend": "trend.exponential",
+    "fit_density_trend": "trend.exponential",
+    "fit_trend": "trend.exponential",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+__all__ = [
+    "Density", "DensitySet", "FrameSpec", "LossLaw", "LossLawFit", "ReferenceFrame", "Registry", "ScoreCurve",
+    "ScoreCurveFit", "Size", "Subject", "Trend", "build_frame", "compute_densities", "compute_density",
+    "compute_density_set", "fit_density_trend", "fit_loss_law", "fit_score_curve", "fit_trend", "load_frame",
+    "load_registry", "write_frame",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in _HOMES:
         raise AttributeError(f"module 'densing' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
+    return getattr(import_module(f"densing.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOME_OF]
+    return [*globals(), *_HOMES]

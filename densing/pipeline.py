@@ -15,11 +15,13 @@ from pydantic import Field
 
 from densing.core.artifacts import sha256_of, write_csv
 from densing.core.config import Config, find_config, load
-from densing.core.progress import console, track
+from densing.core.paths import MEASUREMENTS
+from densing.core.progress import console
 from densing.core.units import short_count
-from densing.density.densities import Density, densities
-from densing.frame.frame import AVERAGE, ReferenceFrame
-from densing.frame.from_ladder import MeasuredCheckpoint, frame_of_ladder, loss_subject, measured_subject
+from densing.density.densities import Density, compute_densities
+from densing.density.subjects import loss_subject, measured_subject
+from densing.frame.frame import ReferenceFrame
+from densing.frame.from_ladder import frame_of_measurements, measure_models
 from densing.frame.spec import CurveOptions, FrameSpec
 from densing.frame.store import write_frame
 from densing.models.size import Size
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from densing.ladder.training.run import ExtraModel
     from densing.measure.measurement import Measurement
 
-MEASUREMENTS = Path("results") / "measurements"
-
 
 class FreshModel(Config):
     """A model of the ladder's recipe that takes no part in the fit."""
@@ -41,7 +41,7 @@ class FreshModel(Config):
     shape: dict[str, int | str]
     """As a size of the ladder's configuration."""
     seed: int = 1
-    """Of its weights and its order of text; another than the ladder's."""
+    """Seed of its weights and of its order of text; another than the ladder's."""
     longer: float = Field(1.5, gt=1)
     """Tokens of its longer training, in units of D₀."""
 
@@ -50,7 +50,7 @@ class PipelineConfig(Config):
     """What `densing run` runs."""
 
     name: str
-    """Of the frame."""
+    """Name of the frame that the run builds."""
     ladder: str
     """Name of a ladder that comes with densing, or the YAML file of one."""
     folder: Path
@@ -68,6 +68,7 @@ class PipelineConfig(Config):
     """Bits that the compressed copy's weights are rounded to."""
     report: Path = Path("report")
     seed: int = 2025
+    """Seed of the frame's bootstrap draws."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def run(config: PipelineConfig, source: Path) -> Outcome:
     from densing.ladder.config import LadderConfig, Shape
     from densing.ladder.shapes import params_non_embedding
     from densing.ladder.training.run import ExtraModel, train_ladder
+    from densing.measure.suites import load_suite
     from densing.report.build import check_replaceable
 
     check_replaceable(config.report)
@@ -120,9 +122,14 @@ def run(config: PipelineConfig, source: Path) -> Outcome:
     console.print(f"2 of 6: the fresh model at D₀ = {short_count(tokens)} tokens, the same longer, and compressed")
     extra = _held_out_models(config, settings, model)
     console.print(f"3 of 6: measuring {len(ladder.checkpoints)} + {len(extra)} checkpoints on suite {config.suite}")
-    measured = measure_all([*ladder.checkpoints, *(checkpoint for _, _, checkpoint in extra)], config)
+    suite = load_suite(config.suite, documents=config.folder / "corpus" / "held_out.jsonl")
+    checkpoints = [*ladder.checkpoints, *(checkpoint for _, _, checkpoint in extra)]
+    folders = {checkpoint.name: checkpoint.path for checkpoint in checkpoints}
+    measured = measure_models(folders, suite, engine=config.engine, out=MEASUREMENTS / config.folder.name)
     console.print("4 of 6: fitting laws and curves")
-    frame = _frame(config, ladder, measured, tokens, source)
+    manifest = config.folder / "manifest.json"
+    made_from = {str(manifest): sha256_of(manifest), source.name: sha256_of(source)}
+    frame = frame_of_measurements(_spec(config, ladder, tokens), ladder, measured, made_from=made_from)
     path = write_frame(frame)
     console.print("5 of 6: densities of the checkpoints that were not fitted")
     scored = tuple(_score(frame, name, what, checkpoint, measured[checkpoint.name]) for name, what, checkpoint in extra)
@@ -149,23 +156,8 @@ def _held_out_models(
     ]
 
 
-def measure_all(checkpoints: Sequence[Checkpoint], config: PipelineConfig) -> dict[str, Measurement]:
-    """Measure checkpoints on the suite, those that were measured before not again."""
-    from densing.measure.run import measure
-    from densing.measure.suites import load_suite
-
-    suite = load_suite(config.suite, documents=config.folder / "corpus" / "held_out.jsonl")
-    out = MEASUREMENTS / config.folder.name
-    return {
-        checkpoint.name: measure(checkpoint.path, suite, engine=config.engine, out=out)
-        for checkpoint in track(checkpoints, "measuring")
-    }
-
-
-def _frame(
-    config: PipelineConfig, ladder: Ladder, measured: dict[str, Measurement], tokens: float, source: Path
-) -> ReferenceFrame:
-    spec = FrameSpec(
+def _spec(config: PipelineConfig, ladder: Ladder, tokens: float) -> FrameSpec:
+    return FrameSpec(
         name=config.name,
         title=f"ladder {ladder.name} on suite {config.suite}",
         tokens=tokens,
@@ -176,18 +168,13 @@ def _frame(
         curve=config.curve,
         resampling={"seed": config.seed},
     )
-    points = [
-        MeasuredCheckpoint(c.name, c.params_non_embedding, c.tokens, measured[c.name]) for c in ladder.checkpoints
-    ]
-    manifest = config.folder / "manifest.json"
-    return frame_of_ladder(spec, points, made_from={str(manifest): sha256_of(manifest), source.name: sha256_of(source)})
 
 
 def _score(frame: ReferenceFrame, name: str, what: str, checkpoint: Checkpoint, measurement: Measurement) -> Scored:
     """Sizes count parameters, whatever the bits they are stored in: a rounded copy is judged as a model."""
     size = Size(total=checkpoint.params, non_embedding=checkpoint.params_non_embedding)
-    by_score = densities(frame, [measured_subject(name, size, measurement, frame)], AVERAGE)[0]
-    by_loss = densities(frame, [loss_subject(name, size, measurement, frame)], AVERAGE)[0]
+    by_score = compute_densities(frame, [measured_subject(name, size, measurement, frame)])[0]
+    by_loss = compute_densities(frame, [loss_subject(name, size, measurement, frame)])[0]
     return Scored(name, what, by_score, by_loss)
 
 
@@ -195,14 +182,14 @@ def write_report(
     out: Path, frame: ReferenceFrame, scored: Sequence[Scored], *, made_from: dict[str, str]
 ) -> list[Path]:
     """Figures of the frame, the published density-over-time figure, and the table of the checkpoints."""
-    from densing.density.sets import density_set
+    from densing.density.sets import compute_density_set
     from densing.report.build import replacing
     from densing.report.figures import compose as figures
     from densing.report.figures.style import save_all
-    from densing.trend.exponential import trend_of
+    from densing.trend.exponential import fit_density_trend
 
-    published = density_set("densing-law-2025", "published")
-    trend = trend_of(published)
+    published = compute_density_set("densing-law-2025", "published")
+    trend = fit_density_trend(published)
     with replacing(out) as folder:
         save_all(figures.ladder_figure(frame), folder / "loss_against_compute")
         save_all(figures.curves_figure(frame), folder / "loss_to_score")

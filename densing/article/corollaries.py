@@ -9,11 +9,11 @@ import numpy as np
 
 from densing.core.intervals import Interval, hull, percentile_interval
 from densing.density.published import api_prices, published_densities
-from densing.density.sets import density_set, registry_set
-from densing.frame.frame import load_frame
+from densing.density.sets import compute_density_set, compute_registry_set
+from densing.frame.store import load_frame
 from densing.models.registry import load_registry
 from densing.trend.change import CHATGPT, SlopeChange, slope_change
-from densing.trend.exponential import DAYS_PER_MONTH, Trend, fit_trend, trend_of
+from densing.trend.exponential import DAYS_PER_MONTH, Trend, fit_density_trend, fit_trend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +113,7 @@ def registry_compression(frame: str = "densing-law-2025") -> pd.DataFrame:
     import pandas as pd
 
     registry = load_registry()
-    chosen = registry_set(load_frame(frame), registry)
+    chosen = compute_registry_set(load_frame(frame), registry)
     found = {detail.model: detail for detail in chosen.details if np.isfinite(detail.value)}
     rows = []
     for model, parent in registry.children():
@@ -155,7 +155,7 @@ _COMPRESSED = {
 """Pairs of the article's Fig. 3b, by its own names: pruned, distilled or quantised from."""
 
 
-def corollaries(
+def compute_corollaries(
     trend: Trend | None = None, *, prices: Trend | None = None, change: SlopeChange | None = None
 ) -> list[Corollary]:
     """All corollaries of the article.
@@ -171,7 +171,7 @@ def corollaries(
         `mmlu_change`, where it is at hand.
     """
     if trend is None:
-        trend = trend_of(density_set("densing-law-2025", "published"))
+        trend = fit_density_trend(compute_density_set("densing-law-2025", "published"))
     prices = prices or price_trend()
     change = change or mmlu_change()
     days, doubling = trend.doubling_time_days, trend.doubling_interval_days

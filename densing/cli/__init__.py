@@ -53,7 +53,7 @@ def _register() -> None:
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command("lm-eval", context_settings=passed_on)(measure.lm_eval)
     app.add_typer(frames.app, name="frames")
-    app.add_typer(frames.app, name="frame", hidden=True)
+    app.add_typer(frames.app, name="frame", hidden=True, callback=frames.hint_new_name)
     app.add_typer(models.app, name="models")
     app.add_typer(fit.app, name="fit")
     app.add_typer(ladder.app, name="ladder")

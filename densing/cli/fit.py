@@ -15,29 +15,44 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Fit a loss law or a score curve to a CSV file.")
 
-Select = Annotated[list[str] | None, typer.Option(help="column=value: only these rows; repeat it.")]
+Select = Annotated[list[str] | None, typer.Option(help="Take only the rows where column=value; repeat it.")]
 Figure = Annotated[Path | None, typer.Option(help="Draw the fit into this file (png, svg, pdf).")]
-Replicates = Annotated[int, typer.Option(min=0, help="Bootstrap replicates; 0 for none.")]
-Seed = Annotated[int, typer.Option(help="Of the bootstrap.")]
+Replicates = Annotated[int, typer.Option(min=0, help="Number of bootstrap replicates; 0 for none.")]
+Seed = Annotated[int, typer.Option(help="Seed of the bootstrap.")]
 
 
 @app.command("loss")
 def loss(
     data: Annotated[
         Path,
-        typer.Argument(help="CSV with columns params, tokens, loss, and optionally weight, group, score, held_out."),
+        typer.Argument(
+            help="CSV file with columns params, tokens, loss, and optionally weight, group, score, held_out."
+        ),
     ],
-    form: Annotated[str, typer.Option(help="two-term, irreducible (with E) or params-only.")] = "two-term",
-    objective: Annotated[str, typer.Option(help="least-squares, log-least-squares or huber-log.")] = "least-squares",
-    delta: Annotated[float, typer.Option(min=1e-12, help="Huber's δ, in units of ln L.")] = 1e-3,
-    tokens: Annotated[str | None, typer.Option(help="D₀: adds the data floor at that many tokens.")] = None,
+    form: Annotated[
+        str, typer.Option(help="Form of the law: two-term, irreducible (with E) or params-only.")
+    ] = "two-term",
+    objective: Annotated[
+        str, typer.Option(help="What the fit minimises: least-squares, log-least-squares or huber-log.")
+    ] = "least-squares",
+    delta: Annotated[
+        float, typer.Option(min=1e-12, help="For --objective huber-log: Huber's δ, in units of ln L.")
+    ] = 1e-3,
+    tokens: Annotated[str | None, typer.Option(help="Add the data floor at D₀, this many training tokens.")] = None,
     select: Select = None,
     bootstrap: Annotated[
-        str, typer.Option(help="points, clusters (column group, else params), residuals.")
+        str,
+        typer.Option(
+            help="What the bootstrap redraws: points, clusters (rows of one group, else of one size) or residuals."
+        ),
     ] = "clusters",
     replicates: Replicates = 1000,
     hold_out: Annotated[
-        int, typer.Option(min=0, help="Predict losses, and scores where given, of this many of the largest sizes.")
+        int,
+        typer.Option(
+            min=0,
+            help="Leave out this many of the largest sizes and predict their losses, and their scores where given.",
+        ),
     ] = 0,
     figure: Figure = None,
     seed: Seed = 0,
@@ -80,14 +95,21 @@ def loss(
 @app.command("score")
 def score(
     data: Annotated[
-        Path, typer.Argument(help="CSV with columns loss, score (percent), and optionally held_out (yes or no).")
+        Path, typer.Argument(help="CSV file with columns loss, score (percent), and optionally held_out (yes or no).")
     ],
-    floor: Annotated[float | None, typer.Option(help="Chance score held fixed, percent.")] = None,
-    ceiling: Annotated[float | None, typer.Option(help="Highest score held fixed, percent.")] = None,
-    anchor: Annotated[bool, typer.Option(help="Hold the curve to (0 nats, 100%).")] = True,
-    items: Annotated[int | None, typer.Option(help="Items behind each score: binomial weights.")] = None,
+    floor: Annotated[
+        float | None, typer.Option(help="Hold the curve's floor, the score by chance, at this percentage.")
+    ] = None,
+    ceiling: Annotated[float | None, typer.Option(help="Hold the curve's ceiling at this percentage.")] = None,
+    anchor: Annotated[
+        bool, typer.Option(help="Add the point of 0 nats and 100% to the data, as the article does.")
+    ] = True,
+    items: Annotated[
+        int | None,
+        typer.Option(help="Number of items behind each score, which weighs the points by their binomial error."),
+    ] = None,
     select: Select = None,
-    bootstrap: Annotated[str, typer.Option(help="points or residuals.")] = "points",
+    bootstrap: Annotated[str, typer.Option(help="What the bootstrap redraws: points or residuals.")] = "points",
     replicates: Replicates = 1000,
     figure: Figure = None,
     seed: Seed = 0,

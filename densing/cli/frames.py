@@ -1,16 +1,24 @@
-"""`densing frames`: the rulers."""
+"""`densing frames`: the reference families that densities are read against."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
 from densing.core.errors import InputError, unknown
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Reference frames: list, show, compare, build.")
+if TYPE_CHECKING:
+    from densing.ladder.manifest import Ladder
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, show, compare and build reference frames.")
+
+
+def hint_new_name() -> None:
+    """Say how `densing frame` is called now; the old name works for one more version."""
+    typer.echo("densing: `densing frame` is now `densing frames`; the old name will go", err=True)
 
 
 @app.command("list")
@@ -21,8 +29,7 @@ def list_frames(json: JsonFlag = False) -> None:
     Example:
       densing frames list
     """
-    from densing.frame.frame import frame_names, load_frame
-    from densing.frame.store import built_frames
+    from densing.frame.store import built_frames, frame_names, load_frame
 
     built = built_frames()
     frames = [load_frame(name) for name in [*frame_names(), *built]]
@@ -48,14 +55,17 @@ def list_frames(json: JsonFlag = False) -> None:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(help="A frame.")], json: JsonFlag = False) -> None:
-    r"""Constants of a frame, every optimum of its laws, and what the fits say of themselves.
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a frame from `densing frames list`, or its JSON file.")],
+    json: JsonFlag = False,
+) -> None:
+    r"""Show the constants of a frame, every optimum of its laws, and how far each fit can be trusted.
 
     \b
     Example:
       densing frames show densing-law-2025
     """
-    from densing.frame.frame import load_frame
+    from densing.frame.store import load_frame
 
     frame = load_frame(name)
     if json:
@@ -74,16 +84,18 @@ def show(name: Annotated[str, typer.Argument(help="A frame.")], json: JsonFlag =
 @app.command("compare")
 def compare(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Frames; all with the article's benchmarks where none is named.")
+        list[str] | None, typer.Argument(help="Names of frames; all that come with the package where none is given.")
     ] = None,
-    models: Annotated[str, typer.Option(help="published or registry.")] = "published",
+    models: Annotated[
+        str, typer.Option(help="Models to read: published, the article's main panel, or registry.")
+    ] = "published",
     model: Annotated[
-        list[str] | None, typer.Option(help="Show this model's density in every frame; repeat it.")
+        list[str] | None, typer.Option(help="Show the density of this model in every frame; repeat it.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Name every model that was left out.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    r"""Densities and doubling time of one set of models under each frame, side by side.
+    r"""Compare densities and doubling time of one set of models under several frames.
 
     \b
     Examples:
@@ -91,7 +103,7 @@ def compare(
       densing frames compare densing-law-2025 densing-law-2025-best --model Gemma2-9B
     """
     from densing.core.progress import console
-    from densing.frame.frame import frame_names, load_frame
+    from densing.frame.store import frame_names, load_frame
     from densing.trend.exponential import AT_CHANCE, TOO_DENSE, left_out_lines
     from densing.trend.rulers import compare_frames, densities_side_by_side
 
@@ -146,27 +158,54 @@ def build(
         list[str],
         typer.Argument(
             metavar="LADDER...",
-            help="A ladder: its folder, its repositories (one per size if need be), or a CSV of losses.",
+            help="A ladder: its folder, its hub repositories (one per size if need be), or a CSV file of losses.",
         ),
     ],
-    name: Annotated[str, typer.Option("--name", "-o", help="Name of the frame.")],
-    suite: Annotated[str | None, typer.Option(help="Suite to measure the ladder on.")] = None,
+    name: Annotated[
+        str, typer.Option("--name", "-o", help="Name of the frame; it is written to results/frames/NAME.json.")
+    ],
+    suite: Annotated[
+        str | None, typer.Option(help="Suite to measure the ladder on, a name from `densing suites list`.")
+    ] = None,
     score_models: Annotated[
-        list[str] | None, typer.Option(help="Models for the score curve; the ladder's own where not given.")
+        list[str] | None,
+        typer.Option(help="A well-trained model for the score curve; repeat it. The ladder's own where none is given."),
     ] = None,
     scores: Annotated[
-        Path | None, typer.Option(help="With a CSV of losses: CSV of benchmark, checkpoint, conditional_loss, score.")
+        Path | None,
+        typer.Option(
+            help="With a CSV file of losses: the CSV file of scores, with columns benchmark, checkpoint, "
+            "conditional_loss, score."
+        ),
     ] = None,
-    tokens: Annotated[str | None, typer.Option(help="D₀; the largest rung's largest budget where not given.")] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            help="D₀, the training tokens at which sizes are read, as in 1e12; the most that a model of the largest "
+            "size was trained on where not given."
+        ),
+    ] = None,
     training_tokens: Annotated[
-        str | None, typer.Option(help="Rule for a released ladder's training tokens; see `densing ladder load`.")
+        str | None,
+        typer.Option(help="Rule for the training tokens of a released ladder; see `densing ladder load --help`."),
     ] = None,
-    documents: Annotated[Path | None, typer.Option(help="Held-out documents, for the suite local.")] = None,
-    form: Annotated[str, typer.Option(help="two-term, irreducible or params-only.")] = "two-term",
-    objective: Annotated[str, typer.Option(help="least-squares, log-least-squares or huber-log.")] = "least-squares",
-    optimum: Annotated[str, typer.Option(help="best or lowest-floor.")] = "best",
-    engine: Annotated[str, typer.Option(help="torch or vllm.")] = "torch",
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 2025,
+    documents: Annotated[
+        Path | None,
+        typer.Option(
+            help="Documents or items that the suite is made from; a ladder's own held-out text where it has some."
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option(help="Form of the loss law: two-term, irreducible (with E) or params-only.")
+    ] = "two-term",
+    objective: Annotated[
+        str, typer.Option(help="What the fit minimises: least-squares, log-least-squares or huber-log.")
+    ] = "least-squares",
+    optimum: Annotated[
+        str, typer.Option(help="Optimum of each law that the frame reads: best, or lowest-floor.")
+    ] = "best",
+    engine: Annotated[str, typer.Option(help="Engine that measures: torch or vllm.")] = "torch",
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap draws of laws and curves.")] = 2025,
     json: JsonFlag = False,
 ) -> None:
     r"""Build a frame: measure a ladder and its score models, fit laws and curves, keep draws.
@@ -178,19 +217,34 @@ def build(
         --suite densing-law -o released
       densing frames build losses.csv --scores scores.csv --tokens 1e12 -o mine
     """
-    from densing.cli import _measured
+    from densing.core.units import parse_count
+    from densing.frame.from_ladder import frame_from_csv, frame_from_ladder
     from densing.frame.store import write_frame
 
-    options = {"form": form, "objective": objective, "optimum": optimum, "seed": seed}
+    settings: dict[str, Any] = {"form": form, "objective": objective, "optimum": optimum, "resampling": {"seed": seed}}
+    at = None if tokens is None else parse_count(tokens, "a token count for --tokens")
     if Path(ladder[0]).suffix == ".csv":
-        if scores is None or tokens is None:
-            raise InputError("a frame from CSV points needs --scores and --tokens")
-        frame = _measured.frame_from_csv(name, Path(ladder[0]), scores, tokens, options)
+        if scores is None or at is None:
+            raise InputError("a frame from CSV files of points needs --scores and --tokens")
+        frame = frame_from_csv(name, Path(ladder[0]), scores, tokens=at, **settings)
     else:
         if suite is None:
             raise InputError("a frame from a ladder needs --suite: what to measure it on")
-        frame = _measured.frame_from_ladder(
-            name, ladder, suite, score_models or [], tokens, training_tokens, documents, engine, options
+
+        def show_ladder(found: Ladder) -> None:
+            typer.echo(str(found), err=True)
+
+        frame = frame_from_ladder(
+            name,
+            ladder,
+            suite,
+            tokens=at,
+            training_tokens=training_tokens,
+            score_models=score_models or [],
+            documents=documents,
+            engine=engine,
+            show=show_ladder,
+            **settings,
         )
     path = write_frame(frame)
     if json:

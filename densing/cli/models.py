@@ -149,14 +149,13 @@ def add(
       densing models add MyModel-3B --release-date 2026-05-01 --total-params 3.1B \
         --score mmlu=61.2 --score bbh=52.0 --source "my report, table 2"
     """
-    from densing.cli.score import parse_scores
-    from densing.core.units import parse_count
+    from densing.core.units import parse_count, parse_scores
     from densing.models import changes
 
     release_date = release_date or _ask("release date (2026-01-31)", "--release-date")
     if total_params is None and non_embedding_params is None:
         total_params = _ask("parameters with embeddings (8B)", "--total-params")
-    values = parse_scores(scores or [], fraction=False)
+    values = parse_scores(scores or [])
     if values and source is None:
         source = _ask("source of the scores", "--source")
     counts = {"total": total_params, "non_embedding": non_embedding_params, "active": active_params}

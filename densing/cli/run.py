@@ -18,7 +18,9 @@ def run(
     ],
     json: JsonFlag = False,
 ) -> None:
-    r"""Train a ladder, measure it, build a frame, score checkpoints, draw the report; goes on where it stopped.
+    r"""Train a ladder, measure it, build a frame, score checkpoints and draw the report.
+
+    Interrupted at any point, the same command goes on where it stopped.
 
     \b
     Example:

@@ -2,52 +2,77 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.core.errors import InputError
 
 if TYPE_CHECKING:
     from densing.density.densities import Density
-    from densing.frame.frame import ReferenceFrame
-    from densing.models.size import Size
-    from densing.models.subject import Subject
 
 
 def score(
     subject: Annotated[
-        str | None, typer.Argument(help="A model of the registry, a results file, or (with --suite) a checkpoint.")
+        str | None,
+        typer.Argument(
+            help="A model of the registry, a results file of another harness, a folder of measurements, or, with "
+            "--suite, a checkpoint. Left out, --params and --score describe the model."
+        ),
     ] = None,
     frame: Annotated[
-        str, typer.Option(help="Reference frame: a name from `densing frames list`.")
+        str, typer.Option(help="Reference frame in which densities are read, a name from `densing frames list`.")
     ] = "densing-law-2025",
-    scores: Annotated[list[str] | None, typer.Option("--score", help="benchmark=value in percent; repeat it.")] = None,
-    params: Annotated[str | None, typer.Option(help="Parameters as the frame counts them: 8B, 8e9, 8.03b.")] = None,
-    total_params: Annotated[str | None, typer.Option(help="Parameters with embeddings.")] = None,
-    active_params: Annotated[str | None, typer.Option(help="Parameters a token uses (mixture of experts).")] = None,
-    weight_bits: Annotated[float, typer.Option(min=1, max=32, help="Bits per weight in memory.")] = 16,
-    config: Annotated[
-        Path | None, typer.Option(help="The model's config.json: takes embeddings off --total-params.")
+    scores: Annotated[
+        list[str] | None, typer.Option("--score", help="A score as benchmark=value in percent; repeat it.")
     ] = None,
-    fraction: Annotated[bool, typer.Option("--fraction", help="Scores are fractions, 0 to 1.")] = False,
-    hardware: Annotated[
-        str, typer.Option(help="Weighs sparse and quantised models: a preset or a YAML file.")
-    ] = "rtx-4090-article",
-    scale: Annotated[str | None, typer.Option(help="A named factor of the frame on effective sizes.")] = None,
-    suite: Annotated[str | None, typer.Option(help="Measure the checkpoint SUBJECT on this suite first.")] = None,
-    engine: Annotated[str, typer.Option(help="Engine for --suite: torch or vllm.")] = "torch",
-    documents: Annotated[Path | None, typer.Option(help="Held-out documents, for the suite local.")] = None,
-    by_loss: Annotated[
-        bool, typer.Option("--by-loss", help="With --suite: from the measured losses; needs the ladder's tokeniser.")
+    params: Annotated[
+        str | None, typer.Option(help="Parameters as the frame counts them, written as 8B, 8e9 or 8.03b.")
+    ] = None,
+    total_params: Annotated[str | None, typer.Option(help="Parameters with embeddings.")] = None,
+    active_params: Annotated[
+        str | None, typer.Option(help="Parameters that one token uses, for a mixture of experts.")
+    ] = None,
+    weight_bits: Annotated[float, typer.Option(min=1, max=32, help="Bits that one weight takes in memory.")] = 16,
+    config: Annotated[
+        Path | None, typer.Option(help="The model's config.json, by which embeddings are taken off --total-params.")
+    ] = None,
+    fraction: Annotated[
+        bool, typer.Option("--fraction", help="The scores are fractions between 0 and 1, not percent.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the resampled test items.")] = 0,
-    card: Annotated[bool, typer.Option("--card", help="Print the block for a Hugging Face model card.")] = False,
+    hardware: Annotated[
+        str,
+        typer.Option(
+            help="Accelerator whose speeds weigh sparse and quantised models: the name of a preset, or a YAML file."
+        ),
+    ] = "rtx-4090-article",
+    scale: Annotated[
+        str | None, typer.Option(help="Multiply effective sizes by a factor that the frame keeps under this name.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Measure the checkpoint on this suite first, a name from `densing suites list`.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="With --suite: the engine that measures, torch or vllm.")] = "torch",
+    documents: Annotated[
+        Path | None, typer.Option(help="With --suite: the documents or items that the suite is made from.")
+    ] = None,
+    by_loss: Annotated[
+        bool,
+        typer.Option(
+            "--by-loss",
+            help="With --suite: read the measured losses instead of the scores; the model must have the tokeniser of "
+            "the frame's ladder.",
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the resampled test items, which the intervals allow for.")] = 0,
+    card: Annotated[
+        bool, typer.Option("--card", help="Print the metadata block for a model card of the Hugging Face hub.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    r"""Density of a model: effective size over size, with its interval.
+    r"""Compute the density of a model: its effective size over its size, with an interval.
 
     \b
     Examples:
@@ -57,17 +82,27 @@ def score(
       densing score Qwen2.5-7B --card
       densing score ./checkpoint --suite local --frame quickstart --documents held_out.jsonl
     """
-    from densing.frame.frame import load_frame
+    from densing.core.units import parse_count, parse_scores
+    from densing.density.densities import compute_every_density
+    from densing.density.subjects import find_subject, measure_subject
+    from densing.frame.store import load_frame
+    from densing.models.size import size_of_counts
 
     reference = load_frame(frame)
-    sized = _size(reference, params, total_params, active_params, weight_bits, config)
+    given = [
+        ("total", "--total-params", total_params),
+        (reference.spec.params, "--params", params),
+        ("active", "--active-params", active_params),
+    ]
+    counts = {kind: parse_count(text, f"a size for {option}") for kind, option, text in given if text is not None}
+    size = size_of_counts(counts, weight_bits=weight_bits, config=config)
     if suite is not None:
-        from densing.cli._measured import measure_subject
-
-        given = measure_subject(subject, suite, engine, documents, sized, reference, by_loss)
+        found = measure_subject(
+            subject, suite, reference, size=size, engine=engine, documents=documents, by_loss=by_loss
+        )
     else:
-        given = _subject(reference, subject, parse_scores(scores or [], fraction), sized)
-    results = score_subject(reference, given, hardware=hardware, scale=scale, seed=seed)
+        found = find_subject(subject, reference, size=size, scores=parse_scores(scores or [], fraction=fraction))
+    results = compute_every_density(reference, found, hardware=hardware, scale=scale, seed=seed)
     if card:
         from densing.density.card import model_card
 
@@ -76,74 +111,17 @@ def score(
     if json:
         print_json([result.to_dict() for result in results])
         return
-    typer.echo(f"{given.name or 'model'} in frame {reference.name}, D₀ = {reference.spec.tokens:.3g} tokens")
-    typer.echo(density_table(results))
+    typer.echo(f"{found.name or 'model'} in frame {reference.name}, D₀ = {reference.spec.tokens:.3g} tokens")
+    typer.echo(_density_table(results))
     typer.echo("95% full: over all optima of the frame's law; conditional: at the optimum that the frame reads")
-    typer.echo(f"\n{shares_table(results)}")
+    typer.echo(f"\n{_shares_table(results)}")
     typer.echo("missing: the replicate lacks that optimum; out of range: its density is zero or infinite")
     for note in dict.fromkeys(note for result in results for note in result.notes):
         typer.echo(f"  note: {note}")
 
 
-def parse_scores(given: list[str], fraction: bool) -> dict[str, float]:
-    """``mmlu=66.6`` and the like as percent; ``math=0.9%`` where a small one might be taken for a fraction.
-
-    Raises
-    ------
-    InputError
-        For what is not name=number, is out of range, or looks like a fraction without being called one.
-    """
-    scores: dict[str, float] = {}
-    doubtful = []
-    for text in given:
-        name, _, number = text.partition("=")
-        try:
-            value = float(number.removesuffix("%"))
-        except ValueError:
-            raise InputError(f"--score {text}: expected benchmark=value, as in mmlu=66.6") from None
-        if fraction and not 0 <= value <= 1:
-            raise InputError(f"--score {text}: with --fraction a score lies between 0 and 1")
-        percent = 100 * value if fraction else value
-        if not 0 <= percent <= 100:
-            raise InputError(f"--score {text}: a score in percent lies between 0 and 100")
-        if 0 < value <= 1 and not fraction and not number.endswith("%"):
-            doubtful.append((text, value))
-        scores[name.strip().lower()] = percent
-    if doubtful and len(doubtful) == len(given):
-        raise InputError(f"--score {', '.join(given)}: these look like fractions; give percent, or say --fraction")
-    if doubtful:
-        text, value = doubtful[0]
-        raise InputError(f"--score {text}: a fraction beside percent? Write {100 * value:g}, or {value:g}% if it is")
-    return scores
-
-
-def score_subject(reference: ReferenceFrame, subject: Subject, **options: Any) -> list[Density]:
-    """Densities on every benchmark that can be formed, the average last.
-
-    Raises
-    ------
-    InputError
-        If none can.
-    """
-    from densing.core.errors import unknown
-    from densing.density.densities import densities
-    from densing.frame.frame import AVERAGE
-
-    for name in (*subject.scores, *subject.losses):
-        if name not in reference.benchmarks:
-            raise unknown(f"benchmark of frame {reference.name}", name, reference.benchmarks)
-    formed = [name for name in reference.benchmarks if name in subject.scores or name in subject.losses]
-    if AVERAGE not in formed and reference.average_score(subject.scores) is not None:
-        formed.append(AVERAGE)
-    if not formed:
-        raise InputError(f"no scores: give --score benchmark=value for {', '.join(reference.benchmarks)}")
-    return [densities(reference, [subject], name, **options)[0] for name in formed]
-
-
-def density_table(results: list[Density]) -> str:
+def _density_table(results: list[Density]) -> str:
     """Densities as an aligned table."""
-    import math
-
     from densing.core.units import short_count
 
     rows = []
@@ -165,7 +143,7 @@ def density_table(results: list[Density]) -> str:
     return table(rows, header)
 
 
-def shares_table(results: list[Density]) -> str:
+def _shares_table(results: list[Density]) -> str:
     """Shares of the draws behind each interval that have no value, as an aligned table."""
     rows = [
         [
@@ -180,54 +158,3 @@ def shares_table(results: list[Density]) -> str:
     ]
     header = ["draws", "full: missing", "out of range", "conditional: missing", "out of range"]
     return table(rows, header)
-
-
-def _size(
-    reference: ReferenceFrame,
-    params: str | None,
-    total: str | None,
-    active: str | None,
-    bits: float,
-    config: Path | None,
-) -> Size | None:
-    from densing.core.units import parse_count
-    from densing.models.size import Size, read_config, without_embeddings
-
-    if params is None and total is None:
-        if config is not None:
-            raise InputError("--config needs --total-params: it says how many of them are embeddings")
-        return None
-    counts: dict[str, float] = {}
-    if total is not None:
-        counts["total"] = parse_count(total, "a size for --total-params")
-    if config is not None:
-        if total is None:
-            raise InputError("--config needs --total-params: it says how many of them are embeddings")
-        counts["non_embedding"] = without_embeddings(counts["total"], read_config(config))
-    if params is not None:
-        counts[reference.spec.params] = parse_count(params, "a size for --params")
-    if active is not None:
-        counts["active"] = parse_count(active, "a size for --active-params")
-    return Size(**counts, weight_bits=bits)
-
-
-def _subject(reference: ReferenceFrame, name: str | None, scores: dict[str, float], size: Size | None) -> Subject:
-    from dataclasses import replace
-
-    from densing.models.subject import Subject
-
-    if name is None:
-        if size is None:
-            raise InputError("no size given: say --params 8B, or name a model of the registry")
-        return Subject("", size, scores)
-    if Path(name).suffix in (".json", ".csv") or Path(name).exists():
-        from densing.cli._measured import subject_of_results
-
-        found = subject_of_results(Path(name), size, reference)
-    else:
-        from densing.models.registry import load_registry
-
-        found = load_registry().subject(name)
-        known = {key: value for key, value in found.scores.items() if key in reference.benchmarks}
-        found = replace(found, scores=known)
-    return replace(found, size=size or found.size, scores={**found.scores, **scores})

@@ -13,6 +13,9 @@ CONFIGS = next(
 )
 """Ladders, suites and pipelines: inside an installed package, or beside it in a clone."""
 
+MEASUREMENTS = Path("results") / "measurements"
+"""Root of the measurements that commands make and read, under the working directory."""
+
 
 def cache_folder() -> Path:
     """Where densing keeps what it can compute again; ``$XDG_CACHE_HOME/densing`` on Linux."""

@@ -1,8 +1,9 @@
-"""Sizes as people write them."""
+"""Sizes and scores as people write them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from densing.core.errors import InputError
 
@@ -69,6 +70,49 @@ def parse_percent(text: str, where: str) -> tuple[float, int | None]:
             f"write '{value:g}%' or '{100 * value:g}%'"
         )
     return value, None
+
+
+def parse_scores(given: Iterable[str], *, fraction: bool = False) -> dict[str, float]:
+    """Scores in percent from ``mmlu=66.6`` and the like, as ``--score`` takes them.
+
+    Parameters
+    ----------
+    given : iterable of str
+        Each is benchmark=value. ``math=0.9%`` says that a small value is meant as percent.
+    fraction : bool
+        The values are fractions between 0 and 1 instead.
+
+    Raises
+    ------
+    InputError
+        If a text is not benchmark=value, is out of range, or looks like a fraction without being called one.
+    """
+    given = list(given)
+    scores: dict[str, float] = {}
+    doubtful = []
+    for text in given:
+        name, _, number = text.partition("=")
+        try:
+            value = float(number.removesuffix("%"))
+        except ValueError:
+            raise InputError(f"--score {text}: expected benchmark=value, as in mmlu=66.6") from None
+        if fraction and not 0 <= value <= 1:
+            raise InputError(f"--score {text}: with --fraction a score lies between 0 and 1")
+        percent = 100 * value if fraction else value
+        if not 0 <= percent <= 100:
+            raise InputError(f"--score {text}: a score in percent lies between 0 and 100")
+        if 0 < value <= 1 and not fraction and not number.endswith("%"):
+            doubtful.append((text, value))
+        scores[name.strip().lower()] = percent
+    if doubtful and len(doubtful) == len(given):
+        raise InputError(f"--score {', '.join(given)}: these look like fractions; give percent, or say --fraction")
+    if doubtful:
+        text, value = doubtful[0]
+        raise InputError(
+            f"--score {text}: this looks like a fraction and the other scores like percent; "
+            f"write {100 * value:g} if it is a fraction, or {value:g}% if it is percent"
+        )
+    return scores
 
 
 def short_count(value: float) -> str:

@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from densing.core.arrays import FloatArray
 from densing.core.draw_shares import DrawShares
-from densing.core.errors import InputError
+from densing.core.errors import InputError, unknown
 from densing.core.intervals import Interval, hull, percentile_interval
 from densing.core.units import short_count
-from densing.density.weighing import Hardware, Weighing, load_hardware, weighing
-from densing.frame.frame import AVERAGE, Inversion, Range, ReferenceFrame
+from densing.density.weighing import Hardware, load_hardware, weigh
+from densing.frame.frame import AVERAGE, ReferenceFrame
+from densing.frame.inversion import Range
 from densing.models.size import Size
 from densing.models.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FloatArray = NDArray[np.float64]
 DEFAULT_HARDWARE = "rtx-4090-article"
 
 
@@ -154,7 +154,7 @@ def _count(value: float) -> str:
     return short_count(value) if np.isfinite(value) else "–"
 
 
-def density(
+def compute_density(
     frame: ReferenceFrame,
     *,
     params: float | None = None,
@@ -176,7 +176,11 @@ def density(
     ----------
     frame : ReferenceFrame
     params : float, optional
-        Parameters as the frame counts them; `size` says more.
+        Parameters as the frame counts them, with or without embeddings.
+    size : Size, optional
+        The same in detail: with and without embeddings, active ones, bits per weight.
+    model : str
+        Name for tables.
     scores : mapping, optional
         Percent, by benchmark.
     score : float, optional
@@ -188,13 +192,22 @@ def density(
         Weighs total against active parameters and bits per weight; dense models of 16 bits need none.
     scale : str, optional
         One of the frame's named factors on effective sizes.
+    items : mapping, optional
+        How many test items stand behind each score, where that differs from the frame's own suite.
     seed : int
-        Of the noise of scores.
+        Seed of the resampled test items: how many a model would have answered had others been drawn.
 
     Raises
     ------
     InputError
-        Neither score nor loss, no size, an unknown benchmark or scale.
+        If neither a score nor a loss is given, if no size is, or for an unknown benchmark, hardware or scale.
+
+    Examples
+    --------
+    >>> from densing import load_frame
+    >>> density = compute_density(load_frame("densing-law-2025"), params=6.979e9, score=66.6, benchmark="mmlu")
+    >>> print(f"{density.value:.3f}, {density.status}")
+    0.936, in range
     """
     if size is None:
         if params is None:
@@ -203,10 +216,10 @@ def density(
     given = dict(scores or {}) | ({benchmark: score} if score is not None else {})
     losses = {benchmark: loss} if loss is not None else {}
     subject = Subject(model, size, given, items or {}, losses, {benchmark: loss_error})
-    return densities(frame, [subject], benchmark, hardware=hardware, scale=scale, seed=seed)[0]
+    return compute_densities(frame, [subject], benchmark, hardware=hardware, scale=scale, seed=seed)[0]
 
 
-def densities(
+def compute_densities(
     frame: ReferenceFrame,
     subjects: Sequence[Subject],
     benchmark: str = AVERAGE,
@@ -215,9 +228,27 @@ def densities(
     scale: str | None = None,
     seed: int = 0,
 ) -> list[Density]:
-    """Densities of many models on one benchmark; see `density`.
+    """Densities of many models on one benchmark or on the frame's average.
 
-    The draws of all models are computed together: R replicates of the frame by M models.
+    The models are read together, in arrays with a row for the frame's own fit and for each of its R draws
+    and a column for each of the M models.
+
+    Parameters
+    ----------
+    frame : ReferenceFrame
+    subjects : sequence of Subject
+    benchmark, hardware, scale, seed
+        See `compute_density`.
+
+    Returns
+    -------
+    list of Density
+        In the order of `subjects`.
+
+    Raises
+    ------
+    InputError
+        If a model lacks a size, or a score that the benchmark needs; for an unknown benchmark, hardware or scale.
     """
     hardware = load_hardware(hardware) if isinstance(hardware, str) else hardware
     factor = 1.0
@@ -227,16 +258,18 @@ def densities(
                 f"frame {frame.name} has no scale {scale!r}; it has {', '.join(frame.spec.scales) or 'none'}"
             )
         factor = frame.spec.scales[scale]
-    inverted = [_inverted(frame, subject, benchmark) for subject in subjects]
+    scores = np.array([_score(frame, subject, benchmark) for subject in subjects])
     sized = [_weighed(frame, subject.size, hardware) for subject in subjects]
     sizes = np.array([size for size, _ in sized])
-    full, conditional = _size_draws(frame, subjects, inverted, benchmark, seed)
+    losses = _losses(frame, subjects, scores, benchmark, seed)
+    full, conditional = (frame.sizes_of_losses(losses, benchmark, kind) for kind in ("full", "conditional"))
     results = []
     for i, subject in enumerate(subjects):
-        point, (size, notes) = inverted[i], sized[i]
+        point = frame.describe_inversion(scores[i], losses[0, i], conditional[0, i], benchmark)
+        size, notes = sized[i]
         if subject.losses and not frame.spec.tokenizer:
             notes = (*notes, "from a measured loss: valid for the vocabulary of the frame's ladder alone")
-        draws, draws_conditional = factor * full[:, i] / sizes[i], factor * conditional[:, i] / sizes[i]
+        draws, draws_conditional = factor * full[1:, i] / sizes[i], factor * conditional[1:, i] / sizes[i]
         own = percentile_interval(draws_conditional)
         results.append(
             Density(
@@ -260,21 +293,45 @@ def densities(
     return results
 
 
-def _inverted(frame: ReferenceFrame, subject: Subject, benchmark: str) -> Inversion:
+def compute_every_density(frame: ReferenceFrame, subject: Subject, **options: Any) -> list[Density]:
+    """Densities of one model on every benchmark of the frame that can be formed, the average last.
+
+    Parameters
+    ----------
+    frame : ReferenceFrame
+    subject : Subject
+    **options
+        hardware, scale and seed, see `compute_density`.
+
+    Raises
+    ------
+    InputError
+        If the model has no score or loss on any of the frame's benchmarks, or one on a benchmark that the
+        frame does not have.
+    """
+    for name in (*subject.scores, *subject.losses):
+        if name not in frame.benchmarks:
+            raise unknown(f"benchmark of frame {frame.name}", name, frame.benchmarks)
+    formed = [name for name in frame.benchmarks if name in subject.scores or name in subject.losses]
+    if AVERAGE not in formed and frame.average_score(subject.scores) is not None:
+        formed.append(AVERAGE)
+    if not formed:
+        raise InputError(f"no scores: give --score benchmark=value for {', '.join(frame.benchmarks)}")
+    return [compute_densities(frame, [subject], name, **options)[0] for name in formed]
+
+
+def _score(frame: ReferenceFrame, subject: Subject, benchmark: str) -> float:
+    """The score in percent that a density is read from; NaN where it is read from a measured loss."""
     if benchmark in subject.losses:
-        return frame.invert_loss(subject.losses[benchmark], benchmark)
+        return np.nan
     score = frame.average_score(subject.scores) if benchmark == AVERAGE else subject.scores.get(benchmark)
     if score is None:
         given = ", ".join(subject.scores) or "none"
         wanted = ", ".join(frame.spec.average) if benchmark == AVERAGE else benchmark
         raise InputError(f"{subject.name or 'the model'}: {benchmark} needs scores on {wanted}; given: {given}")
-    _check_score(subject.name, benchmark, score)
-    return frame.invert(score, benchmark)
-
-
-def _check_score(model: str, benchmark: str, score: float) -> None:
     if not 0 <= score <= 100:
-        raise InputError(f"{model or 'the model'}: {benchmark}={score:g} is not a score in percent, 0 to 100")
+        raise InputError(f"{subject.name or 'the model'}: {benchmark}={score:g} is not a score in percent, 0 to 100")
+    return float(score)
 
 
 def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[float, tuple[str, ...]]:
@@ -284,7 +341,7 @@ def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[flo
     sparse = size.active is not None and size.active < params
     if not sparse and size.weight_bits == 16:
         return params, notes
-    weights: Weighing = weighing(hardware, params, size.weight_bits)
+    weights = weigh(hardware, params, size.weight_bits)
     share = weights.memory / (weights.memory + weights.compute)
     notes = (*notes, f"size weighed by k₁/(k₁ + k₂) = {share:.2f} of {hardware.title or 'the hardware given'}")
     if sparse and weights.offloaded is not None:
@@ -293,25 +350,25 @@ def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[flo
     return weights.size(params, size.active if sparse else None, size.weight_bits), notes
 
 
-def _size_draws(
-    frame: ReferenceFrame, subjects: Sequence[Subject], inverted: Sequence[Inversion], benchmark: str, seed: int
-) -> tuple[FloatArray, FloatArray]:
-    """Effective sizes (R, M): full, and conditional on the frame's optimum."""
-    draws = frame.draws(benchmark)
+def _losses(
+    frame: ReferenceFrame, subjects: Sequence[Subject], scores: FloatArray, benchmark: str, seed: int
+) -> FloatArray:
+    """Losses (1 + R, M): in the first row as measured or by the frame's curve, then as the draws have them."""
+    replicates = len(frame.draws(benchmark).curve)
     rng = np.random.default_rng([seed, 7])
-    losses = np.empty((len(draws.curve), len(subjects)))
+    losses = np.empty((1 + replicates, len(subjects)))
     measured = np.array([benchmark in subject.losses for subject in subjects])
     if measured.any():
-        mean = np.array([s.losses[benchmark] for s in subjects if benchmark in s.losses])
-        error = np.array([s.loss_errors.get(benchmark, 0.0) for s in subjects if benchmark in s.losses])
-        losses[:, measured] = mean + error * rng.standard_normal((len(losses), len(mean)))
+        given = [subject for subject in subjects if benchmark in subject.losses]
+        mean = np.array([frame.checked_loss(subject.losses[benchmark], benchmark) for subject in given])
+        error = np.array([subject.loss_errors.get(benchmark, 0.0) for subject in given])
+        losses[:, measured] = np.vstack([mean, mean + error * rng.standard_normal((replicates, len(mean)))])
     if not measured.all():
-        scored = [s for s, m in zip(subjects, measured, strict=True) if not m]
-        points = np.array([i.score for i, m in zip(inverted, measured, strict=True) if not m], dtype=float)
-        noisy = _noisy_scores(frame, scored, points, benchmark, len(losses), rng)
-        losses[:, ~measured] = losses_of_scores(draws.curve, noisy)
-    full, conditional = (sizes_of_losses(laws, losses, frame.spec.tokens) for laws in (draws.full, draws.conditional))
-    return full, conditional
+        scored = [subject for subject in subjects if benchmark not in subject.losses]
+        points = scores[~measured]
+        noisy = _noisy_scores(frame, scored, points, benchmark, replicates, rng)
+        losses[:, ~measured] = frame.losses_of_scores(np.vstack([points, noisy]), benchmark)
+    return losses
 
 
 def _noisy_scores(
@@ -334,20 +391,3 @@ def _noisy_scores(
             drawn = rng.binomial(count, share, size=(replicates, int(known.sum()))) / count
             noisy[:, known] += weight * 100 * (drawn - share)
     return noisy
-
-
-def losses_of_scores(curves: FloatArray, scores: FloatArray) -> FloatArray:
-    """L̂ (R, M) of scores (R, M) by curves (R, 4): +∞ at or under chance, −∞ over the ceiling."""
-    c, gamma, middle, floor = (curves[:, k, None] for k in range(4))
-    rise = (scores - floor) / c
-    with np.errstate(divide="ignore", invalid="ignore"):
-        loss = middle - np.log(1 / rise - 1) / gamma
-    return np.where(rise <= 0, np.inf, np.where(rise >= 1, -np.inf, loss))
-
-
-def sizes_of_losses(laws: FloatArray, losses: FloatArray, tokens: float) -> FloatArray:
-    """N̂ (R, M) of losses (R, M) by laws (R, 5): 0 at infinite loss, ∞ at or under the data floor, NaN for no law."""
-    a, alpha, b, beta, irreducible = (laws[:, k, None] for k in range(5))
-    excess = losses - (b * tokens**-beta + irreducible)
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return np.where(excess <= 0, np.inf, (excess / a) ** (-1 / alpha))

@@ -63,8 +63,9 @@ def published_subjects(frame: ReferenceFrame | None = None) -> list[Subject]:
         Frame that the published densities are read in; ``densing-law-2025`` where not given.
     """
     from densing.density.densities import DEFAULT_HARDWARE
-    from densing.density.weighing import load_hardware, weighing
-    from densing.frame.frame import AVERAGE, load_frame
+    from densing.density.weighing import load_hardware, weigh
+    from densing.frame.frame import AVERAGE
+    from densing.frame.store import load_frame
     from densing.models.registry import load_registry
     from densing.models.size import Size
     from densing.models.subject import Subject
@@ -81,7 +82,7 @@ def published_subjects(frame: ReferenceFrame | None = None) -> list[Subject]:
         size = Size(non_embedding=params, active=active, weight_bits=bits)
         weighed = params
         if bits < 16 or (active is not None and active < params):
-            weighed = weighing(hardware, params, bits).size(params, active, bits)
+            weighed = weigh(hardware, params, bits).size(params, active, bits)
         score = float(frame.score_at(float(row.density) * weighed))  # type: ignore[arg-type]
         subjects.append(Subject(str(row.model), size, {AVERAGE: score}))
     return subjects

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from densing.core.artifacts import write_csv, write_json
 from densing.core.errors import InputError, unknown
-from densing.density.densities import Density, densities
+from densing.density.densities import Density, compute_densities
 from densing.density.published import MAIN_PANEL, published_densities, published_subjects
-from densing.frame.frame import AVERAGE, Range, ReferenceFrame, load_frame
+from densing.frame.frame import AVERAGE, ReferenceFrame
+from densing.frame.inversion import Range
+from densing.frame.store import load_frame
 from densing.models.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ class DensitySet:
         return table.sort_values("density", ascending=False, na_position="last", kind="stable").reset_index(drop=True)
 
 
-def density_set(
+def compute_density_set(
     frame: str | ReferenceFrame, models: str = "published", *, panel: str | None = None, **options: Any
 ) -> DensitySet:
     """Densities of a set of models in a frame.
@@ -121,7 +123,7 @@ def density_set(
     panel : str, optional
         Densities of one of the article's panels as printed, whatever the frame.
     **options
-        Of `densing.density.densities.densities`.
+        Of `densing.compute_densities`.
     """
     if panel is not None:
         table = published_densities(panel)
@@ -146,11 +148,11 @@ def density_set(
             f"{reference.name}-published", "the article's models", reference, published_subjects(), dates, options
         )
     if models == "registry":
-        return registry_set(reference, load_registry(), **options)
+        return compute_registry_set(reference, load_registry(), **options)
     raise unknown("set of models", models, ["published", "registry"])
 
 
-def registry_set(reference: ReferenceFrame, registry: Registry, **options: Any) -> DensitySet:
+def compute_registry_set(reference: ReferenceFrame, registry: Registry, **options: Any) -> DensitySet:
     """Every model of a registry with a size and the scores that the frame's average needs."""
     names = registry.complete(reference.spec.average)
     if not names:
@@ -172,7 +174,7 @@ def _computed(
     dates: NDArray[np.datetime64],
     options: Any,
 ) -> DensitySet:
-    found = densities(reference, subjects, AVERAGE, **options)
+    found = compute_densities(reference, subjects, AVERAGE, **options)
     return DensitySet(
         label,
         f"{title} in frame {reference.name}",

@@ -74,7 +74,7 @@ class Weighing:
         return (params * access * weight_bits / 16 + active * self.compute) / (self.memory + self.compute)
 
 
-def weighing(hardware: Hardware, params: float, weight_bits: float = 16) -> Weighing:
+def weigh(hardware: Hardware, params: float, weight_bits: float = 16) -> Weighing:
     """k₁ and k₂ of a model on that hardware.
 
     Returns

@@ -7,95 +7,35 @@ anybody's word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cached_property
-from importlib.resources import files
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from densing.core.config import read_yaml, validate
+from densing.core.arrays import FloatArray
 from densing.core.errors import InputError, unknown
-from densing.fit.bootstrap import resample
 from densing.fit.hold_out import with_held_out
 from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
 from densing.fit.loss_law.law import LossLawOptimum
 from densing.fit.score_curve.curve import ScoreCurve
 from densing.fit.score_curve.fit import ScoreCurveFit, fit_score_curve
+from densing.frame.draws import FrameDraws, make_draws
+from densing.frame.inversion import Inversion, Range, Reading, losses_of_scores
 from densing.frame.spec import FrameSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from densing.density.densities import Density
-
-FloatArray = NDArray[np.float64]
 AVERAGE = "average"
-
-
-class Range(str, Enum):
-    """Where a score or loss stands in a frame; all but the first have a bound instead of a value."""
-
-    IN_RANGE = "in range"
-    AT_CHANCE = "at or under chance"
-    ABOVE_CEILING = "above the curve's ceiling"
-    UNDER_FLOOR = "loss under the data floor"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True)
-class Inversion:
-    """A score (or a loss) carried back to an effective size.
-
-    Attributes
-    ----------
-    score : float
-        Percent; NaN when a measured loss was given.
-    loss : float
-        L̂, nats per token; NaN out of range.
-    effective_size : float
-        N̂, parameters; NaN out of range.
-    status : Range
-    bound : float
-        Out of range: N̂ lies under it (at chance) or over it; NaN in range.
-    notes : tuple of str
-    """
-
-    score: float
-    loss: float
-    effective_size: float
-    status: Range
-    bound: float = np.nan
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FrameDraws:
-    """Bootstrap draws of one benchmark, row by row from the same replicate in every benchmark.
-
-    Attributes
-    ----------
-    full : array, shape (R, 5)
-        The law at each replicate's best optimum: optima switch, as the data would have it.
-    conditional : array, shape (R, 5)
-        The law at the frame's own optimum; NaN where a replicate has no such optimum.
-    curve : array, shape (R, 4)
-    """
-
-    full: FloatArray
-    conditional: FloatArray
-    curve: FloatArray
+DrawSource = Callable[["ReferenceFrame", str], FrameDraws]
 
 
 @dataclass(frozen=True)
 class ReferenceFrame:
-    """Loss laws, score curves and D₀; see `load_frame` and `build_frame`.
+    """Loss laws, score curves and D₀; see `build_frame` and `densing.frame.store.load_frame`.
 
     Attributes
     ----------
@@ -104,12 +44,18 @@ class ReferenceFrame:
         Ladder points: benchmark, params, tokens, conditional_loss.
     scores : DataFrame
         Curve points: benchmark, checkpoint, conditional_loss, score, held_out.
+    made_from : dict
+        Hashes of what the points were read from, by name.
+    draw_source : callable, optional
+        Returns the draws of a benchmark where they need not be made, as `densing.frame.store` does for
+        frames on disk.
     """
 
     spec: FrameSpec
     losses: pd.DataFrame = field(repr=False)
     scores: pd.DataFrame = field(repr=False)
     made_from: dict[str, str] = field(default_factory=dict, repr=False)
+    draw_source: DrawSource | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -187,38 +133,17 @@ class ReferenceFrame:
         return self.curve_fit(benchmark).best
 
     def draws(self, benchmark: str = AVERAGE) -> FrameDraws:
-        """Bootstrap draws; every benchmark refits the same replicates.
-
-        Made once, then kept in the frame and, for the next run, in the user's cache folder.
-        """
+        """Bootstrap draws; every benchmark refits the same replicates. Made, or had from `draw_source`, once."""
         if benchmark not in self._draws:
-            from densing.frame.store import cache_draws, cached_draws
-
-            draws = cached_draws(self, benchmark)
-            if draws is None:
-                draws = self._drawn(benchmark)
-                cache_draws(self, benchmark, draws)
-            self._draws[benchmark] = draws
+            make = self.draw_source or ReferenceFrame.make_draws
+            self._draws[benchmark] = make(self, benchmark)
         return self._draws[benchmark]
 
-    def keep_draws(self, benchmark: str, draws: FrameDraws) -> None:
-        """Use draws that were read from the frame's artifact."""
-        self._draws[benchmark] = draws
-
-    def _drawn(self, benchmark: str) -> FrameDraws:
-        options = self.spec.resampling
-        points = self._points(self.losses, benchmark)
-        fitted = self._points(self.scores, benchmark)
-        fitted = fitted[fitted["held_out"] == 0]
-        # One seed for all benchmarks: what resamples checkpoint 3 in one does so in the others.
-        rng = np.random.default_rng(options.seed)
-        law_plan = resample(options.law, len(points), options.replicates, rng, points["params"])
-        curve_rng = np.random.default_rng([options.seed, 1])
-        curve_plan = resample(options.curve, len(fitted), options.replicates, curve_rng)
-        fit, optimum = self.law_fit(benchmark), self.optimum(benchmark)
-        laws = fit.bootstrap(law_plan, optimum)
-        curves = self.curve_fit(benchmark).bootstrap(curve_plan)
-        return FrameDraws(laws.best, laws.at(optimum), curves.best)
+    def make_draws(self, benchmark: str = AVERAGE) -> FrameDraws:
+        """Draws of a benchmark made anew; `draws` keeps them."""
+        params = self._points(self.losses, benchmark)["params"]
+        law, curve = self.law_fit(benchmark), self.curve_fit(benchmark)
+        return make_draws(law, self.optimum(benchmark), params, curve, self.spec.resampling)
 
     def average_score(self, scores: Mapping[str, float]) -> float | None:
         """The weighted average of a model's scores, percent; None unless all that it needs are given."""
@@ -227,6 +152,50 @@ class ReferenceFrame:
         if not self.spec.average or not set(self.spec.average) <= set(scores):
             return None
         return float(sum(weight * scores[name] for name, weight in self.spec.average.items()))
+
+    @property
+    def reading(self) -> Reading:
+        """The tokens at which losses are carried back to sizes."""
+        return Reading(self.spec.tokens)
+
+    def losses_of_scores(self, scores: ArrayLike, benchmark: str = AVERAGE) -> FloatArray:
+        """Losses L̂ of scores by the frame's curve and, further down, by the curves of its draws.
+
+        Parameters
+        ----------
+        scores : array, shape (M,) or (1 + R, M)
+            Percent. The first row is read by the frame's own curve, row r by the curve of draw r.
+        benchmark : str
+
+        Returns
+        -------
+        array, shape (1, M) or (1 + R, M)
+            Nats per token; see `densing.frame.inversion.losses_of_scores` for scores out of range.
+        """
+        rows, own = np.atleast_2d(np.asarray(scores, float)), self.curve(benchmark).constants[None]
+        return losses_of_scores(own if len(rows) == 1 else np.vstack([own, self.draws(benchmark).curve]), rows)
+
+    def sizes_of_losses(
+        self, losses: ArrayLike, benchmark: str = AVERAGE, kind: Literal["full", "conditional"] = "conditional"
+    ) -> FloatArray:
+        """Effective sizes N̂ of losses by the frame's law and, further down, by the laws of its draws.
+
+        Parameters
+        ----------
+        losses : array, shape (M,) or (1 + R, M)
+            Nats per token. The first row is read by the frame's own law, row r by the law of draw r.
+        benchmark : str
+        kind : {"full", "conditional"}
+            Which laws the draws are: those of each replicate's best optimum, or of the frame's own optimum.
+
+        Returns
+        -------
+        array, shape (1, M) or (1 + R, M)
+            Parameters; see `densing.frame.inversion.Reading.sizes` for losses out of range.
+        """
+        rows, own = np.atleast_2d(np.asarray(losses, float)), self.law(benchmark).constants[None]
+        laws = own if len(rows) == 1 else np.vstack([own, getattr(self.draws(benchmark), kind)])
+        return self.reading.sizes(laws, rows)
 
     def invert(self, score: float, benchmark: str = AVERAGE) -> Inversion:
         """Carry a score back to an effective size: L̂ by the curve, N̂ by the law at D₀.
@@ -237,69 +206,84 @@ class ReferenceFrame:
             Percent.
         benchmark : str
 
-        Returns
-        -------
-        Inversion
-            METHOD step 3: L̂ = l − ln(c/(S − d) − 1)/γ; N̂ = ((L̂ − b·D₀^−β − E)/a)^(−1/α).
+        Raises
+        ------
+        InputError
+            If the score is not a number, or the frame has no such benchmark.
         """
-        if not np.isfinite(score):
-            raise InputError(f"{benchmark}={score:g} is not a score")
-        curve, fit = self.curve(benchmark), self.curve_fit(benchmark)
-        low, high = fit.reach
-        if score <= curve.d:
-            bound = self._size_at(float(curve.loss(low)), benchmark)
-            note = f"a score of {score:.4g} does not exceed the curve's floor, {curve.d:.4g}"
-            return Inversion(score, np.nan, np.nan, Range.AT_CHANCE, bound, (note,))
-        if score >= curve.ceiling:
-            bound = self._largest_size(benchmark)
-            note = f"a score of {score:.4g} reaches the curve's ceiling, {curve.ceiling:.4g}"
-            return Inversion(score, np.nan, np.nan, Range.ABOVE_CEILING, bound, (note,))
-        notes = []
-        if score < low or score > high:
-            side = "under" if score < low else "over"
-            notes.append(f"a score of {score:.4g} lies {side} those the curve was fitted on, {low:.3g} to {high:.3g}")
-        inverted = self.invert_loss(float(curve.loss(score)), benchmark)
-        return Inversion(
-            score, inverted.loss, inverted.effective_size, inverted.status, inverted.bound, (*notes, *inverted.notes)
-        )
+        losses = self.losses_of_scores([self.checked_score(score, benchmark)], benchmark)
+        return self.describe_inversion(score, losses[0, 0], self.sizes_of_losses(losses, benchmark)[0, 0], benchmark)
 
     def invert_loss(self, loss: float, benchmark: str = AVERAGE) -> Inversion:
         """Carry a measured conditional loss back to an effective size, without the score curve.
 
         Meaningful only for a model of the ladder's own vocabulary: nats per token of another tokeniser
         measure something else.
+
+        Raises
+        ------
+        InputError
+            If the loss is not a finite number, or the frame has no such benchmark.
         """
+        size = self.sizes_of_losses([self.checked_loss(loss, benchmark)], benchmark)[0, 0]
+        return self.describe_inversion(np.nan, loss, size, benchmark)
+
+    def checked_score(self, score: float, benchmark: str) -> float:
+        """The score, or an InputError where it is not a number."""
+        if not np.isfinite(score):
+            raise InputError(f"{benchmark}={score:g} is not a score")
+        return score
+
+    def checked_loss(self, loss: float, benchmark: str) -> float:
+        """The loss, or an InputError where it is not a finite number."""
         if not np.isfinite(loss):
             raise InputError(f"a loss of {loss:g} on {benchmark} is not a measured loss")
-        law = self.law(benchmark)
-        floor = float(law.data_floor(self.spec.tokens))
-        if loss <= floor:
-            bound = self._largest_size(benchmark)
+        return loss
+
+    def describe_inversion(self, score: float, loss: float, size: float, benchmark: str) -> Inversion:
+        """What a score, the loss it stands for and its size by the frame's own law mean: a value or a bound, and why.
+
+        Parameters
+        ----------
+        score : float
+            Percent; NaN where `loss` was measured.
+        loss, size : float
+            First rows of `losses_of_scores` and `sizes_of_losses`.
+        benchmark : str
+        """
+        curve, (low, high) = self.curve(benchmark), self.curve_fit(benchmark).reach
+        if np.isposinf(loss):
+            note = f"a score of {score:.4g} does not exceed the curve's floor, {curve.d:.4g}"
+            smallest = self._size_at_score(low, benchmark) or np.nan
+            return Inversion(score, np.nan, np.nan, Range.AT_CHANCE, smallest, (note,))
+        if np.isneginf(loss):
+            note = f"a score of {score:.4g} reaches the curve's ceiling, {curve.ceiling:.4g}"
+            return Inversion(score, np.nan, np.nan, Range.ABOVE_CEILING, self._largest_size(benchmark), (note,))
+        notes: tuple[str, ...] = ()
+        if score < low or score > high:
+            side = "under" if score < low else "over"
+            notes = (f"a score of {score:.4g} lies {side} those the curve was fitted on, {low:.3g} to {high:.3g}",)
+        if np.isposinf(size):
+            floor = float(self.reading.floors(self.law(benchmark).constants)[0])
             note = (
                 f"a loss of {loss:.4g} is under the frame's data floor, {floor:.4g}: no size of the family reaches it"
             )
-            return Inversion(np.nan, loss, np.nan, Range.UNDER_FLOOR, bound, (note,))
-        return Inversion(np.nan, loss, self._size_at(loss, benchmark), Range.IN_RANGE)
+            bound = self._largest_size(benchmark)
+            return Inversion(score, float(loss), np.nan, Range.UNDER_FLOOR, bound, (*notes, note))
+        return Inversion(score, float(loss), float(size), Range.IN_RANGE, notes=notes)
 
     def _largest_size(self, benchmark: str) -> float:
         """Size at the highest fitted score; the ladder's largest where that score's loss is under the data floor."""
-        fit = self.curve_fit(benchmark)
-        size = self._size_at(float(fit.best.loss(fit.reach[1])), benchmark)
+        size = self._size_at_score(self.curve_fit(benchmark).reach[1], benchmark)
         return size if np.isfinite(size) else float(self.law_fit(benchmark).params.max())
 
-    def _size_at(self, loss: float, benchmark: str) -> float:
-        return float(self.law(benchmark).effective_size(loss, self.spec.tokens))
+    def _size_at_score(self, score: float, benchmark: str) -> float:
+        return float(self.sizes_of_losses(self.losses_of_scores([score], benchmark), benchmark)[0, 0])
 
     def score_at(self, effective_size: ArrayLike, benchmark: str = AVERAGE) -> Any:
         """Score of a reference model of that many parameters and D₀ tokens, percent."""
-        loss = self.law(benchmark).loss(effective_size, self.spec.tokens)
+        loss = self.law(benchmark).loss(effective_size, self.reading.tokens_at(effective_size))
         return self.curve(benchmark).score(loss)
-
-    def density(self, **given: Any) -> Density:
-        """Density of a model; the arguments are those of `densing.density.densities.density`."""
-        from densing.density.densities import density
-
-        return density(self, **given)
 
     def describe(self) -> pd.DataFrame:
         """One row per benchmark: constants read, the other optima, D₀'s data floor, status."""
@@ -342,54 +326,13 @@ class ReferenceFrame:
         return f"<p><b>{self.name}</b>, D₀ = {self.spec.tokens:.3g} tokens</p>" + self.describe().to_html(index=False)
 
 
-_SHIPPED = files("densing") / "data" / "frames"
-
-
-def frame_names() -> list[str]:
-    """Names of the frames that come with the package."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _SHIPPED.iterdir() if entry.name.endswith(".yaml"))
-
-
-def load_frame(name: str | Path) -> ReferenceFrame:
-    """A frame that comes with the package, or one that was built, by name or path.
-
-    Parameters
-    ----------
-    name : str or Path
-        ``densing-law-2025`` or one of its variants; the name of a frame under ``results/frames``; or the
-        path of a frame's JSON file.
-
-    Raises
-    ------
-    InputError
-        For an unknown name, with those there are.
-    """
-    if str(name) in frame_names():
-        return _shipped(str(name))
-    from densing.frame.store import built_frames, read_frame
-
-    built = built_frames()
-    if str(name) in built:
-        return read_frame(built[str(name)])
-    if Path(name).suffix == ".json":
-        return read_frame(Path(name))
-    raise unknown("frame", str(name), [*frame_names(), *built])
-
-
-def _shipped(name: str) -> ReferenceFrame:
-    import pandas as pd
-
-    path = Path(str(_SHIPPED / f"{name}.yaml"))
-    data = read_yaml(path)
-    if base := data.pop("extends", None):
-        data = read_yaml(Path(str(_SHIPPED / f"{base}.yaml"))) | data
-    folder = path.parent.parent
-    losses, scores = (pd.read_csv(folder / data.pop(key)) for key in ("losses", "scores"))
-    return build_frame(validate(data | {"name": name}, FrameSpec, str(path)), losses, scores)
-
-
 def build_frame(
-    spec: FrameSpec, losses: pd.DataFrame, scores: pd.DataFrame, *, made_from: Mapping[str, str] | None = None
+    spec: FrameSpec,
+    losses: pd.DataFrame,
+    scores: pd.DataFrame,
+    *,
+    made_from: Mapping[str, str] | None = None,
+    draw_source: DrawSource | None = None,
 ) -> ReferenceFrame:
     """A frame from the points of a ladder and of its score models.
 
@@ -401,6 +344,8 @@ def build_frame(
     scores : DataFrame
         Columns benchmark, checkpoint, conditional_loss, score (percent), and optionally held_out, where yes
         keeps a point out of the fit; see `densing.fit.hold_out.with_held_out`.
+    made_from, draw_source
+        See `ReferenceFrame`.
 
     Raises
     ------
@@ -422,7 +367,7 @@ def build_frame(
     if spec.average:
         losses = _with_average(losses, ["params", "tokens"], ["conditional_loss"], spec)
         scores = _with_average(scores, ["checkpoint", "held_out"], ["conditional_loss", "score"], spec)
-    frame = ReferenceFrame(spec, losses, scores, dict(made_from or {}))
+    frame = ReferenceFrame(spec, losses, scores, dict(made_from or {}), draw_source)
     if not frame.benchmarks:
         raise InputError(f"frame {spec.name}: no benchmark has both ladder losses and scores")
     return frame

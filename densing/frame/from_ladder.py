@@ -1,41 +1,136 @@
-"""From a measured ladder to a frame: its checkpoints are the points of the laws, score models those of the curves."""
+"""From a ladder to a frame: its checkpoints are the points of the laws, score models those of the curves.
+
+`frame_from_ladder` does it all. What it consists of can be done alone: `measure_models` measures checkpoints,
+`frame_of_measurements` fits a frame to a ladder that was measured, and `frame_from_csv` to points from elsewhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from densing.core.config import validate
 from densing.core.errors import InputError
+from densing.core.paths import MEASUREMENTS
 from densing.frame.frame import ReferenceFrame, build_frame
 from densing.frame.spec import FrameSpec
-from densing.models.size import Size
-from densing.models.subject import Subject
+from densing.frame.store import keep_draws
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from densing.ladder.manifest import Checkpoint, Ladder
     from densing.measure.measurement import Measurement
+    from densing.measure.suites import Suite
 
 
-@dataclass(frozen=True)
-class MeasuredCheckpoint:
-    """A reference model and what was measured on it.
+def frame_from_ladder(
+    name: str,
+    sources: Sequence[str | Path],
+    suite: str,
+    *,
+    tokens: float | None = None,
+    training_tokens: str | None = None,
+    score_models: Sequence[str] = (),
+    documents: Path | None = None,
+    engine: str = "torch",
+    out: Path = MEASUREMENTS,
+    show: Callable[[Ladder], None] | None = None,
+    **settings: Any,
+) -> ReferenceFrame:
+    """Load a ladder, measure it and its score models, and fit a frame.
 
-    Attributes
+    Parameters
     ----------
     name : str
-    params, tokens : float
-        N as the frame counts it, and D.
-    measurement : Measurement
-    """
+        Name of the frame.
+    sources : sequence of str or Path
+        Folders or hub repositories of the ladder; see `densing.ladder.load.load_ladder`.
+    suite : str
+        Name of a suite, or its YAML file.
+    tokens : float, optional
+        D₀; the most tokens that a model of the ladder's largest size was trained on, where not given.
+    training_tokens : str, optional
+        Rule for the training tokens of a released ladder; see `densing.ladder.load.load_ladder`.
+    score_models : sequence of str
+        Well-trained models for the score curves; see `frame_of_measurements`.
+    documents : Path, optional
+        What the suite is made from, where it needs something; a ladder's own held-out documents where it
+        has them.
+    engine : str
+    out : Path
+        Root of all measurements: what lies there already is not measured again.
+    show : callable, optional
+        Called with the ladder as it was understood, before its weights are fetched.
+    **settings
+        Further fields of `FrameSpec`.
 
-    name: str
-    params: float
-    tokens: float
-    measurement: Measurement
+    Raises
+    ------
+    InputError
+        If the ladder, the suite, a model or a setting cannot be used.
+    """
+    from densing.ladder.load import load_ladder
+    from densing.measure.suites import load_suite
+
+    ladder = load_ladder(sources, training_tokens, show=show)
+    held_out = Path(sources[0]) / "corpus" / "held_out.jsonl"
+    used = load_suite(suite, documents=documents or (held_out if held_out.exists() else None))
+    spec = validate(
+        {"name": name, "title": f"ladder {ladder.name} on suite {used.name}"}
+        | {"tokens": tokens or longest_training(ladder)}
+        | settings,
+        FrameSpec,
+        f"frame {name}",
+    )
+    checkpoints = {checkpoint.name: checkpoint.path for checkpoint in ladder.checkpoints}
+    names = {checkpoint.name: _name_in_results(ladder, checkpoint) for checkpoint in ladder.checkpoints}
+    models = checkpoints | {model: model for model in score_models}
+    measured = measure_models(models, used, engine=engine, out=out, names=names)
+    made_from = {label: measurement.made_from["weights"] for label, measurement in measured.items()}
+    chosen = {model: measured[model] for model in score_models}
+    return frame_of_measurements(spec, ladder, measured, chosen, made_from=made_from)
+
+
+def longest_training(ladder: Ladder) -> float:
+    """Most tokens that a model of the ladder's largest size was trained on."""
+    largest = max(checkpoint.params_non_embedding for checkpoint in ladder.checkpoints)
+    return float(max(c.tokens for c in ladder.checkpoints if c.params_non_embedding == largest))
+
+
+def _name_in_results(ladder: Ladder, checkpoint: Checkpoint) -> str | None:
+    """Folders of released ladders repeat their names (`s1`, `step1000`); those trained here are told apart already."""
+    return None if ladder.training else f"{ladder.name}--{checkpoint.name}".replace("/", "--")
+
+
+def measure_models(
+    models: Mapping[str, str | Path],
+    suite: Suite,
+    *,
+    engine: str = "torch",
+    out: Path = MEASUREMENTS,
+    names: Mapping[str, str | None] | None = None,
+) -> dict[str, Measurement]:
+    """Measure models on a suite, those that were measured before not again.
+
+    Parameters
+    ----------
+    models : mapping from label to str or Path
+        Folders or hub names.
+    names : mapping from label to str, optional
+        Their names in results, where the folder's own would not tell them from others.
+
+    Returns
+    -------
+    dict from label to Measurement
+    """
+    from densing.core.progress import track
+    from densing.measure.run import measure
+
+    names = names or {}
+    return {
+        label: measure(models[label], suite, engine=engine, out=out, name=names.get(label))
+        for label in track(list(models), "measuring")
+    }
 
 
 def spec_of_suite(spec: FrameSpec, measured: Sequence[Measurement]) -> FrameSpec:
@@ -65,95 +160,84 @@ def spec_of_suite(spec: FrameSpec, measured: Sequence[Measurement]) -> FrameSpec
     return spec.model_copy(update=update)
 
 
-def frame_of_ladder(
+def frame_of_measurements(
     spec: FrameSpec,
-    ladder: Sequence[MeasuredCheckpoint],
+    ladder: Ladder,
+    measured: Mapping[str, Measurement],
     score_models: Mapping[str, Measurement] | None = None,
     *,
     made_from: Mapping[str, str] | None = None,
 ) -> ReferenceFrame:
-    """A frame from a ladder's measurements.
+    """Fit a frame to a ladder that was measured.
 
     Parameters
     ----------
     spec : FrameSpec
         What the measurements say is filled in, see `spec_of_suite`.
-    ladder : sequence of MeasuredCheckpoint
+    ladder : Ladder
+    measured : mapping from the name of a checkpoint to Measurement
+        At least one for each of the ladder's checkpoints.
     score_models : mapping from name to Measurement, optional
         Well-trained models for the score curves; the ladder's own checkpoints where none are given, which
         does where they leave chance.
+    made_from : mapping, optional
+        See `ReferenceFrame`.
     """
     import pandas as pd
 
-    measurements = [checkpoint.measurement for checkpoint in ladder]
-    spec = spec_of_suite(spec, measurements)
-    names = [name for name in measurements[0].tasks if measurements[0].tasks[name].conditional_loss is not None]
+    rungs = {checkpoint.name: measured[checkpoint.name] for checkpoint in ladder.checkpoints}
+    spec = spec_of_suite(spec, list(rungs.values()))
+    tasks = next(iter(rungs.values())).tasks
+    names = [name for name, task in tasks.items() if task.conditional_loss is not None]
     losses = [
         {
             "benchmark": name,
-            "params": c.params,
-            "tokens": c.tokens,
-            "conditional_loss": c.measurement.tasks[name].conditional_loss,
+            "params": checkpoint.params_non_embedding,
+            "tokens": checkpoint.tokens,
+            "conditional_loss": rungs[checkpoint.name].tasks[name].conditional_loss,
         }
         for name in names
-        for c in ladder
+        for checkpoint in ladder.checkpoints
     ]
-    models = score_models or {checkpoint.name: checkpoint.measurement for checkpoint in ladder}
     scores = [
         {"benchmark": name, "checkpoint": model, "conditional_loss": task.conditional_loss, "score": task.score}
         for name in names
-        for model, measurement in models.items()
+        for model, measurement in (score_models or rungs).items()
         if (task := measurement.tasks[name]).score is not None
     ]
-    return build_frame(spec, pd.DataFrame(losses), pd.DataFrame(scores), made_from=made_from)
+    points = pd.DataFrame(losses), pd.DataFrame(scores)
+    return build_frame(spec, *points, made_from=made_from, draw_source=keep_draws)
 
 
-def measured_subject(name: str, size: Size, measurement: Measurement, frame: ReferenceFrame) -> Subject:
-    """A measured checkpoint as a subject: its scores, and its losses where the vocabulary is the ladder's.
+def frame_from_csv(name: str, losses: Path, scores: Path, *, tokens: float, **settings: Any) -> ReferenceFrame:
+    """Fit a frame to two CSV files of points, see `densing.build_frame` for their columns.
 
-    Raises
-    ------
-    InputError
-        If the measurement shares no benchmark with the frame.
-    """
-    tasks = {task: result for task, result in measurement.tasks.items() if task in frame.benchmarks}
-    if not tasks:
-        raise InputError(
-            f"{name} was measured on {', '.join(measurement.tasks)}; "
-            f"frame {frame.name} has {', '.join(frame.benchmarks)}"
-        )
-    scores = {task: result.score for task, result in tasks.items() if result.score is not None}
-    items = {task: result.score_items for task, result in tasks.items()}
-    return Subject(name, size, scores, items)
-
-
-def loss_subject(name: str, size: Size, measurement: Measurement, frame: ReferenceFrame) -> Subject:
-    """The same by its measured losses, which skip the score curve.
+    Parameters
+    ----------
+    name : str
+        Name of the frame.
+    losses, scores : Path
+    tokens : float
+        D₀.
+    **settings
+        Further fields of `FrameSpec`.
 
     Raises
     ------
     InputError
-        If its tokeniser is not the ladder's: losses per token of other tokenisers do not compare.
+        If a file is missing or cannot be read, or a point or a setting cannot be used.
     """
-    if measurement.made_from.get("tokenizer", "") != frame.spec.tokenizer or not frame.spec.tokenizer:
-        raise InputError(
-            f"{name} has another tokeniser than the ladder of frame {frame.name}: its losses do not compare"
-        )
-    losses, errors = {}, {}
-    for task, result in measurement.tasks.items():
-        if task in frame.benchmarks and result.conditional_loss is not None:
-            losses[task] = result.conditional_loss
-            errors[task] = loss_error(measurement.items(task))
-    weights = frame.spec.average
-    if weights and set(weights) <= set(losses):
-        losses["average"] = sum(weight * losses[task] for task, weight in weights.items())
-        errors["average"] = float(np.sqrt(sum((weight * errors[task]) ** 2 for task, weight in weights.items())))
-    return Subject(name, size, losses=losses, loss_errors=errors)
+    import pandas as pd
 
+    from densing.core.artifacts import sha256_of
+    from densing.core.files import reading
+    from densing.fit.hold_out import with_held_out
 
-def loss_error(items: pd.DataFrame) -> float:
-    """Standard error of a conditional loss, which is a ratio of sums over items: nats per token."""
-    rows = items[items["answer_logprob"].notna()]
-    nats, tokens = -rows["answer_logprob"].to_numpy(float), rows["tokens"].to_numpy(float)
-    residual = nats - nats.sum() / tokens.sum() * tokens
-    return float(np.sqrt(len(rows) / max(len(rows) - 1, 1) * (residual**2).sum()) / tokens.sum())
+    spec = validate({"name": name, "tokens": tokens} | settings, FrameSpec, f"frame {name}")
+    tables = []
+    for path in (losses, scores):
+        with reading(path, "CSV"):
+            table = pd.read_csv(path)
+        tables.append(with_held_out(table, str(path), range(2, len(table) + 2)))
+    sources = {str(path): sha256_of(path) for path in (losses, scores)}
+    return build_frame(spec, *tables, made_from=sources, draw_source=keep_draws)

@@ -1,4 +1,4 @@
-"""Frames on disk: those that were built, and the draws of those that come with the package."""
+"""Frames on disk: those that come with the package, those that were built, and the draws of both."""
 
 from __future__ import annotations
 
@@ -6,24 +6,71 @@ import hashlib
 import io
 from contextlib import suppress
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from densing.core.artifacts import ArtifactError, finite, read_json, sha256_of, sha256_of_data, write_json
-from densing.core.config import validate
+from densing.core.config import read_yaml, validate
+from densing.core.errors import unknown
 from densing.core.files import atomic
 from densing.core.paths import cache_folder
-from densing.frame.frame import FrameDraws, ReferenceFrame, build_frame
+from densing.frame.draws import FrameDraws
+from densing.frame.frame import ReferenceFrame, build_frame
 from densing.frame.spec import FrameSpec
 
 FRAMES = Path("results") / "frames"
+_SHIPPED = files("densing") / "data" / "frames"
+_PARTS = ("full", "conditional", "curve")
+
+
+def frame_names() -> list[str]:
+    """Names of the frames that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _SHIPPED.iterdir() if entry.name.endswith(".yaml"))
 
 
 def built_frames(folder: Path = FRAMES) -> dict[str, Path]:
     """Names and files of the frames built in this working directory."""
     return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+def load_frame(name: str | Path) -> ReferenceFrame:
+    """A frame that comes with the package, or one that was built, by name or path.
+
+    Parameters
+    ----------
+    name : str or Path
+        ``densing-law-2025`` or one of its variants; the name of a frame under ``results/frames``; or the
+        path of a frame's JSON file.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, with those there are.
+    """
+    shipped, built = frame_names(), built_frames()
+    if str(name) in shipped:
+        return _read_shipped(str(name))
+    if str(name) in built:
+        return read_frame(built[str(name)])
+    if Path(name).suffix == ".json":
+        return read_frame(Path(name))
+    raise unknown("frame", str(name), [*shipped, *built])
+
+
+def _read_shipped(name: str) -> ReferenceFrame:
+    import pandas as pd
+
+    path = Path(str(_SHIPPED / f"{name}.yaml"))
+    data = read_yaml(path)
+    if base := data.pop("extends", None):
+        data = read_yaml(Path(str(_SHIPPED / f"{base}.yaml"))) | data
+    folder = path.parent.parent
+    losses, scores = (pd.read_csv(folder / data.pop(key)) for key in ("losses", "scores"))
+    spec = validate(data | {"name": name}, FrameSpec, str(path))
+    return build_frame(spec, losses, scores, draw_source=keep_draws)
 
 
 def write_frame(frame: ReferenceFrame, folder: Path = FRAMES) -> Path:
@@ -37,7 +84,7 @@ def write_frame(frame: ReferenceFrame, folder: Path = FRAMES) -> Path:
     draws = {
         f"{benchmark}/{part}": getattr(frame.draws(benchmark), part)
         for benchmark in frame.benchmarks
-        for part in ("full", "conditional", "curve")
+        for part in _PARTS
     }
     path = folder / f"{frame.name}.json"
     write_arrays(path.with_suffix(".npz"), draws)
@@ -76,15 +123,17 @@ def read_frame(path: Path) -> ReferenceFrame:
     payload = artifact.payload
     spec = validate(payload["spec"], FrameSpec, str(path))
     losses, scores = pd.DataFrame(payload["losses"]), pd.DataFrame(payload["scores"])
-    frame = build_frame(spec, losses, scores, made_from=artifact.made_from)
     arrays_file = path.with_suffix(".npz")
     if not arrays_file.exists() or sha256_of(arrays_file) != payload["draws_sha256"]:
         raise ArtifactError(f"{arrays_file}: missing or not the draws of {path.name}; build the frame again")
+
     with np.load(arrays_file) as arrays:
-        for benchmark in frame.benchmarks:
-            parts = (arrays[f"{benchmark}/{part}"] for part in ("full", "conditional", "curve"))
-            frame.keep_draws(benchmark, FrameDraws(*parts))
-    return frame
+        stored = dict(arrays)
+
+    def draws(_: ReferenceFrame, benchmark: str) -> FrameDraws:
+        return FrameDraws(*(stored[f"{benchmark}/{part}"] for part in _PARTS))
+
+    return build_frame(spec, losses, scores, made_from=artifact.made_from, draw_source=draws)
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
@@ -95,20 +144,19 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
         file.write(buffer.getvalue())
 
 
-def cached_draws(frame: ReferenceFrame, benchmark: str) -> FrameDraws | None:
-    """Draws of the same points, settings and fitting code from an earlier run, if there are any."""
+def keep_draws(frame: ReferenceFrame, benchmark: str) -> FrameDraws:
+    """Draws of a benchmark: those that an earlier run kept in the user's cache folder, or new ones, kept for the next.
+
+    Draws are kept by the hash of their points, their settings and the fitting code. A cache that cannot be
+    read or written costs time and is no error.
+    """
     path = _cache_file(frame, benchmark)
-    try:
-        with np.load(path) as arrays:
-            return FrameDraws(arrays["full"], arrays["conditional"], arrays["curve"])
-    except (OSError, ValueError, KeyError):  # absent, or cut short by a kill
-        return None
-
-
-def cache_draws(frame: ReferenceFrame, benchmark: str, draws: FrameDraws) -> None:
-    """Keep draws for the next run; a cache that cannot be written is no error."""
+    with suppress(OSError, ValueError, KeyError), np.load(path) as arrays:  # absent, or cut short by a kill
+        return FrameDraws(*(arrays[part] for part in _PARTS))
+    draws = frame.make_draws(benchmark)
     with suppress(OSError):
-        write_arrays(_cache_file(frame, benchmark), vars(draws))
+        write_arrays(path, vars(draws))
+    return draws
 
 
 def _cache_file(frame: ReferenceFrame, benchmark: str) -> Path:

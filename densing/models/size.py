@@ -48,6 +48,36 @@ class Size:
         return other, (f"size counted {have} embeddings, the frame counts {want}: the density is {effect}",)
 
 
+def size_of_counts(counts: Mapping[str, float], *, weight_bits: float = 16, config: Path | None = None) -> Size | None:
+    """A size from the counts of parameters that are known.
+
+    Parameters
+    ----------
+    counts : mapping
+        Parameters by kind: ``total``, ``non_embedding``, ``active``.
+    weight_bits : float
+    config : Path, optional
+        The model's config.json, which says how many of the total are embeddings.
+
+    Returns
+    -------
+    Size or None
+        None where neither the total nor the parameters without embeddings are given.
+
+    Raises
+    ------
+    InputError
+        If a configuration is given without the total, or says nothing of embeddings.
+    """
+    if config is not None:
+        if "total" not in counts:
+            raise InputError("--config needs --total-params: it says how many of them are embeddings")
+        counts = {"non_embedding": without_embeddings(counts["total"], read_config(config)), **counts}
+    if not {"total", "non_embedding"} & set(counts):
+        return None
+    return Size(**counts, weight_bits=weight_bits)
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """A model's config.json.
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from densing.article.corollaries import Corollary, compression_table, corollaries, mmlu_change, price_trend
+from densing.article.corollaries import Corollary, compression_table, compute_corollaries, mmlu_change, price_trend
 from densing.core.errors import InputError
 from densing.density.densities import Density
 from densing.density.published import api_prices
 from densing.density.sets import write_densities, write_trend
-from densing.frame.frame import ReferenceFrame, frame_names, load_frame
-from densing.frame.store import built_frames
+from densing.frame.frame import ReferenceFrame
+from densing.frame.store import built_frames, frame_names, load_frame
 from densing.models.registry import ModelEntry, Registry, load_registry
 from densing.trend.change import SlopeChange
 from densing.trend.rulers import FrameRow, compare_frames
@@ -128,7 +128,7 @@ def gather(frame: str = "densing-law-2025", *, highlight: str | None = None, see
         main,
         rows,
         registry,
-        corollaries(published.trend if published else None, prices=paid, change=change),
+        compute_corollaries(published.trend if published else None, prices=paid, change=change),
         compression_table(),
         api_prices(),
         paid,

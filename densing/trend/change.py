@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from densing.core.arrays import BoolArray, FloatArray
 from densing.core.errors import InputError
 from densing.core.intervals import Interval
 from densing.fit.status import FitError
 from densing.trend.exponential import Trend, fit_trend
-from densing.trend.frontier import BoolArray, Dates, date_of, frontier_slopes, is_record
+from densing.trend.frontier import Dates, date_of, frontier_slopes, pick_frontier
 
-FloatArray = NDArray[np.float64]
 CHATGPT = dt.date(2022, 11, 30)
 _FEWEST_A_SIDE = 3
 
@@ -101,6 +101,19 @@ def slope_change(
 ) -> SlopeChange:
     """Test a change of slope at a date that was given beforehand.
 
+    Parameters
+    ----------
+    dates : array of dates, shape (M,)
+    densities : array, shape (M,)
+    date : date
+        Models released on it belong to the later part.
+    models : sequence of str, optional
+        Names, for the tables.
+    replicates : int
+        How many pairs of frontiers the test deals out.
+    seed : int
+        Seed of those frontiers and of the intervals of both trends.
+
     Raises
     ------
     FitError
@@ -152,18 +165,23 @@ def find_breakpoint(trend: Trend, *, replicates: int = 10_000, seed: int = 0) ->
     trend : Trend
         With at least six models on its frontier.
     replicates : int
-        Of the test; those with fewer than six models on their frontier do not count.
+        How many frontiers the test deals out; those with fewer than six models do not count.
+    seed : int
+        Seed of those frontiers.
 
     Raises
     ------
     FitError
         If fewer are there: three are needed on each side.
     InputError
-        For a quantile regression, which has no frontier to select anew, and where the frontier is censored.
+        For a rule that picks no models, as a quantile regression, and where the frontier is censored.
     """
     trend.refuse_if_censored()
     if trend.distribution is None:
-        raise InputError("a search for a bend is for the frontiers records and all")
+        raise InputError(
+            f"the frontier {trend.frontier} rests on all models, so none can be picked anew; "
+            "search for a bend on another frontier"
+        )
     members = list(trend.members)
     t, y = trend.days[members], np.log(trend.densities[members])
     if len(t) < 2 * _FEWEST_A_SIDE:
@@ -194,13 +212,9 @@ def _dealt_bends(trend: Trend, replicates: int, rng: np.random.Generator) -> Flo
     residual = logs - slope * trend.days
     order = rng.permuted(np.broadcast_to(np.arange(len(logs)), (replicates, len(logs))), axis=1)
     dealt = residual[order] + slope * trend.days
-    if trend.frontier == "all":
-        days, values, chosen = trend.days[found.order], dealt[:, found.order], np.ones(dealt.shape, bool)
-    else:
-        days, values = found.days, found.best(dealt)
-        chosen = is_record(values)
-    enough = chosen.sum(1) >= 2 * _FEWEST_A_SIDE
-    return _bends(days, values[enough], chosen[enough])[1].max(1, initial=0)
+    picked = pick_frontier(found, dealt, trend.frontier)
+    enough = picked.chosen.sum(1) >= 2 * _FEWEST_A_SIDE
+    return _bends(picked.days, picked.values[enough], picked.chosen[enough])[1].max(1, initial=0)
 
 
 def _bends(days: FloatArray, values: FloatArray, chosen: BoolArray) -> tuple[FloatArray, FloatArray]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from densing.core.arrays import FloatArray
 from densing.core.draw_shares import DrawShares
-from densing.core.errors import InputError, unknown
+from densing.core.errors import InputError
 from densing.core.intervals import Interval, hull
 from densing.fit.status import FitError
-from densing.trend.frontier import Dates, Frontier, days_since, frontier_members, frontier_slopes, least_squares_slopes
+from densing.trend.frontier import Dates, days_since, draw_line, frontier_rule, frontier_slopes, least_squares_slopes
 from densing.trend.interval import SlopeDistribution, interval_of, slope_distribution, with_frame_error
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from densing.density.sets import DensitySet
 
-FloatArray = NDArray[np.float64]
 DAYS_PER_MONTH = 365.25 / 12
 TOO_DENSE = "too dense for the frame to give a finite size"
 AT_CHANCE = "at or under chance"
@@ -78,7 +78,7 @@ class Trend:
     models: tuple[str, ...] = field(repr=False)
     dates: tuple[dt.date, ...] = field(repr=False)
     densities: FloatArray = field(repr=False)
-    frontier: Frontier = "records"
+    frontier: str = "records"
     quantile: float | None = None
     interval_conditional: Interval | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
@@ -217,13 +217,10 @@ class Trend:
         Raises
         ------
         InputError
-            For a quantile regression, which rests on all models, and where the frontier is censored.
+            For a rule that picks no models, as a quantile regression, and where the frontier is censored.
         """
         self.refuse_if_censored()
         import pandas as pd
-
-        if self.frontier == "quantile":
-            raise InputError("leaving one out is for the frontiers records and all; a quantile rests on every model")
 
         rows = []
         for member in self.members:
@@ -259,7 +256,7 @@ class Trend:
         -------
         low, high : array, shape (len(dates),)
         """
-        rows = list(range(len(self.models)) if self.frontier == "quantile" else self.members)
+        rows = list(self.members if frontier_rule(self.frontier).pick else range(len(self.models)))
         residual = np.log(self.densities[rows]) - self.slope_per_day * self.days[rows]
         spread = np.sqrt(((residual - residual.mean()) ** 2).sum() / (len(rows) - 2))
         days = days_since(dates)
@@ -357,8 +354,9 @@ class Trend:
             lines.append(f"  conditional on the optimum that the frame reads: {text}")
         if self.shares is not None:
             lines.append(f"  given the densities: {doubling_text(self._doubling(self.interval_sampling))}")
-        if self.frontier != "quantile":
-            name = "with the frontier held fixed (too narrow)" if self.frontier == "records" else "by Student's t"
+        rule = frontier_rule(self.frontier)
+        if rule.pick is not None:
+            name = "with the frontier held fixed (too narrow)" if rule.by_density else "by Student's t"
             lines.append(f"  {name}: {doubling_text(self._doubling(self.interval_fixed))}")
         if self.shares is not None:
             lines.append(f"  draws behind the full interval: {self.shares}")
@@ -435,7 +433,7 @@ def fit_trend(
     models: Sequence[str] | None = None,
     draws: FloatArray | None = None,
     draws_conditional: FloatArray | None = None,
-    frontier: Frontier = "records",
+    frontier: str = "records",
     quantile: float = 0.9,
     level: float = 0.95,
     replicates: int = 4_000,
@@ -458,16 +456,25 @@ def fit_trend(
         no answer, infinite or zero where out of range.
     draws_conditional : array, shape (R, M), optional
         Draws at the optimum that the frame reads, beside the full ones.
-    frontier : {"records", "all", "quantile"}
-        Models that set a new maximum by date, one a date (as published); all models; quantile regression
-        of ln ρ at `quantile`.
+    frontier : str
+        One of `densing.trend.frontier.FRONTIERS`: ``records`` (as published), ``all`` or ``quantile``.
+    quantile : float
+        For the frontier ``quantile``: share of the models that lie under the line.
+    level : float
+        Confidence of the intervals, 0 to 1.
     replicates : int
-        Of the interval; its ends are then known to about a twentieth of its width.
+        How many frontiers the interval is made of; with 4,000 its ends are known to about a twentieth of
+        its width.
+    seed : int
+        Seed of those frontiers.
 
     Raises
     ------
     FitError
-        If fewer than three models are on the frontier: a line through two has no error.
+        If fewer than three models are on the frontier: a line through two has no error. If the arrays do
+        not match.
+    InputError
+        For an unknown frontier, and a level, quantile or number of replicates that is out of range.
     """
     named = (
         models if models is not None else [f"model {i + 1}" for i in range(len(np.atleast_1d(np.asarray(densities))))]
@@ -481,8 +488,7 @@ def fit_trend(
             raise FitError(f"draws of shape {np.shape(given)} do not match {len(values)} models")
     if draws_conditional is not None and draws is None:
         raise InputError("draws_conditional were given without draws, the full ones they are shown beside")
-    if frontier not in get_args(Frontier):
-        raise unknown("frontier", frontier, get_args(Frontier))
+    picks = frontier_rule(frontier).pick is not None
     if not 0 < level < 1 or replicates < 1:
         raise InputError(f"level={level:g} must lie between 0 and 1, replicates={replicates} be at least 1")
     usable = np.isfinite(values) & (values > 0) & ~np.isnat(when)
@@ -490,28 +496,30 @@ def fit_trend(
     left_out = models_left_out([str(name) for name in named], when, values)
     calendar = tuple(day.astype(object) for day in when[usable])
     days, logs = days_since(when[usable]), np.log(values[usable])
-    found = Dates.of(days)
     try:
-        trend = (
-            _quantile_trend(days, logs, quantile, level)
-            if frontier == "quantile"
-            else _least_squares_trend(days, logs, found, frontier, level)
-        )
+        line = draw_line(days, logs, frontier, quantile, level)
     except FitError as error:
         raise FitError("; ".join([str(error), *left_out_lines(left_out)])) from error
-    if frontier != "quantile":
-        distribution = slope_distribution(found, logs, frontier, trend.slope_per_day, level, replicates, seed)
+    sampling, distribution = line.interval, None
+    if picks:
+        distribution = slope_distribution(Dates.of(days), logs, frontier, line.slope, level, replicates, seed)
         low, high = distribution.quantile([(1 - level) / 2, (1 + level) / 2])
         sampling = interval_of(float(low), float(high), level)
-        trend = replace(trend, interval=sampling, interval_sampling=sampling, distribution=distribution)
-    trend = replace(
-        trend,
+    trend = Trend(
+        line.slope,
+        line.intercept,
+        line.r_squared,
+        interval=sampling,
+        interval_sampling=sampling,
+        interval_fixed=line.interval,
+        members=line.members,
+        distribution=distribution,
         rows=tuple(int(i) for i in np.flatnonzero(usable)),
         models=tuple(kept),
         dates=calendar,
         densities=values[usable],
         frontier=frontier,
-        quantile=quantile if frontier == "quantile" else None,
+        quantile=None if picks else quantile,
         left_out=left_out,
         replicates=replicates,
         seed=seed,
@@ -519,7 +527,7 @@ def fit_trend(
     return trend if draws is None else trend._with_draws(draws, draws_conditional)
 
 
-def trend_of(chosen: DensitySet, **options: Any) -> Trend:
+def fit_density_trend(chosen: DensitySet, **options: Any) -> Trend:
     """Fit the trend of a set of densities with all its draws; the options are those of `fit_trend`."""
     return fit_trend(
         chosen.dates,
@@ -547,51 +555,3 @@ def models_left_out(
         for reason, rows in reasons.items()
         if rows.any()
     }
-
-
-def _least_squares_trend(days: FloatArray, logs: FloatArray, found: Dates, frontier: Frontier, level: float) -> Trend:
-    members = frontier_members(found, logs, frontier)
-    if len(members) < 3:
-        raise FitError(f"{len(members)} models on the frontier; a trend needs at least 3")
-    t, y = days[members], logs[members]
-    spread_t = ((t - t.mean()) ** 2).sum()
-    if spread_t == 0:
-        raise FitError("all models on the frontier have one release date")
-    slope = float(((t - t.mean()) * (y - y.mean())).sum() / spread_t)
-    intercept = float(y.mean() - slope * t.mean())
-    residual = y - intercept - slope * t
-    error = np.sqrt((residual**2).sum() / (len(t) - 2) / spread_t)
-    reach = float(stdtrit(len(t) - 2, 0.5 + level / 2)) * error
-    fixed = Interval(slope - reach, slope + reach, level)
-    total = ((y - y.mean()) ** 2).sum()
-    r_squared = float(1 - (residual**2).sum() / total) if total > 0 else 1.0
-    return Trend(slope, intercept, r_squared, fixed, fixed, fixed, tuple(members), (), (), np.empty(0))
-
-
-def _quantile_trend(days: FloatArray, logs: FloatArray, quantile: float, level: float) -> Trend:
-    """Quantile regression of ln ρ on the date, with statsmodels' own interval."""
-    import statsmodels.api as sm
-
-    if not 0 < quantile < 1:
-        raise InputError(f"quantile={quantile:g} must lie between 0 and 1")
-    if len(days) < 5 or np.ptp(days) == 0:
-        raise FitError(
-            f"{len(days)} models are too few for a quantile regression; it needs at least 5, on several dates"
-        )
-    fit = sm.QuantReg(logs, sm.add_constant(days)).fit(q=quantile)
-    low, high = (float(v) for v in fit.conf_int(alpha=1 - level)[1])
-    interval = Interval(low, high, level)
-    on_or_above = np.flatnonzero(logs >= fit.predict() - 1e-9)
-    members = tuple(int(i) for i in on_or_above[np.argsort(days[on_or_above], kind="stable")])
-    return Trend(
-        float(fit.params[1]),
-        float(fit.params[0]),
-        float(fit.prsquared),
-        interval,
-        interval,
-        interval,
-        members,
-        (),
-        (),
-        np.empty(0),
-    )

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from densing.core.arrays import FloatArray
 from densing.core.draw_shares import DrawShares
 from densing.core.intervals import Interval
-from densing.trend.frontier import Dates, Frontier, frontier_slopes
+from densing.trend.frontier import Dates, frontier_slopes
 
-FloatArray = NDArray[np.float64]
 _VALUES_AT_ONCE = 4_000_000
 _FEWEST_DRAWS = 100
 """Draws with all models in range that an interval needs."""
@@ -57,7 +57,7 @@ class SlopeDistribution:
 def slope_distribution(
     found: Dates,
     logs: FloatArray,
-    frontier: Frontier,
+    frontier: str,
     slope: float,
     level: float,
     replicates: int,
@@ -96,7 +96,7 @@ def with_frame_error(
     found: Dates,
     logs: FloatArray,
     draws: FloatArray,
-    frontier: Frontier,
+    frontier: str,
     slope: float,
     level: float,
     replicates: int,
@@ -133,7 +133,7 @@ def with_frame_error(
 def _ranks(
     found: Dates,
     logs: FloatArray,
-    frontier: Frontier,
+    frontier: str,
     slopes: FloatArray,
     bases: FloatArray,
     replicates: int,
@@ -168,7 +168,7 @@ def _hands(models: int, replicates: int, seed: int) -> Iterator[NDArray[np.intp]
 
 
 def _dealt(
-    found: Dates, logs: FloatArray, frontier: Frontier, slope: float, base: float, hands: NDArray[np.intp]
+    found: Dates, logs: FloatArray, frontier: str, slope: float, base: float, hands: NDArray[np.intp]
 ) -> FloatArray:
     """Slopes of the frontiers that residuals about `base`, dealt out, make with a trend of `slope`."""
     days = np.empty(len(logs))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from densing.core.intervals import Interval
-from densing.density.sets import INCOMPLETE, DensitySet, density_set
+from densing.density.sets import INCOMPLETE, DensitySet, compute_density_set
 from densing.fit.status import FitError
 from densing.frame.frame import ReferenceFrame
-from densing.trend.exponential import Trend, doubling_text, models_left_out, trend_of
+from densing.trend.exponential import Trend, doubling_text, fit_density_trend, models_left_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,15 +114,17 @@ def compare_frames(
     ----------
     frames : sequence of ReferenceFrame
     models : {"published", "registry"}
-        See `densing.density.sets.density_set`.
+        See `densing.density.sets.compute_density_set`.
     replicates : int
-        Of each trend's interval.
+        How many frontiers the interval of each trend is made of.
+    seed : int
+        Seed of those frontiers.
     """
     rows = []
     for frame in frames:
-        chosen = density_set(frame, models)
+        chosen = compute_density_set(frame, models)
         try:
-            trend = trend_of(chosen, replicates=replicates, seed=seed)
+            trend = fit_density_trend(chosen, replicates=replicates, seed=seed)
         except FitError as error:
             rows.append(FrameRow(frame, chosen, None, str(error)))
             continue

@@ -328,7 +328,7 @@ def test_frames_compare_shows_the_headline_under_every_frame(densing_json):
 
 def test_a_frame_from_csv_points(densing, densing_json):
     code, out, err = densing(
-        "frame", "build", FOLDER / "reference_losses.csv", "--scores", FOLDER / "loss_score_points.csv",
+        "frames", "build", FOLDER / "reference_losses.csv", "--scores", FOLDER / "loss_score_points.csv",
         "--tokens", "5e12", "-o", "mine",
     )  # fmt: skip
     assert code == 0, err
@@ -336,6 +336,14 @@ def test_a_frame_from_csv_points(densing, densing_json):
     row = densing_json("score", "--frame", "mine", "--params", "7B", "--score", "bbh=50")[0]
     published = densing_json("score", "--params", "7B", "--score", "bbh=50")[0]
     assert row["effective_size"] == pytest.approx(published["effective_size"], rel=1e-6)
+
+
+def test_the_old_name_of_frames_still_works_and_says_the_new_one(densing):
+    code, out, err = densing("frame", "list")
+    assert code == 0
+    assert "densing-law-2025-best" in out
+    assert "`densing frame` is now `densing frames`" in err
+    assert "frame " not in densing("--help")[1].split("Commands:")[1].replace("reference frame", "")
 
 
 def test_fit_loss_prints_all_optima(densing, densing_json):

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import yaml
 
-from densing import Size, Subject, densities, load_frame
+from densing import Size, Subject, compute_densities, load_frame
 from densing.density.card import model_card
 
 
 def test_the_block_is_yaml_that_names_frame_value_and_interval():
     frame = load_frame("densing-law-2025")
     subject = Subject('evil: "name"\n- x', Size(non_embedding=7e9), {"average": 45.0})
-    density = densities(frame, [subject])[0]
+    density = compute_densities(frame, [subject])[0]
     text = model_card(density)
     _, block, sentence = text.split("---\n")
     entry = yaml.safe_load(block)["model-index"][0]
@@ -25,7 +25,7 @@ def test_the_block_is_yaml_that_names_frame_value_and_interval():
 
 def test_out_of_range_is_said():
     frame = load_frame("densing-law-2025")
-    density = densities(frame, [Subject("m", Size(non_embedding=1e9), {"average": 5.0})])[0]
+    density = compute_densities(frame, [Subject("m", Size(non_embedding=1e9), {"average": 5.0})])[0]
     text = model_card(density)
     assert "at or under chance" in text
     assert "**< " in text

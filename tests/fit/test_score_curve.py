@@ -78,18 +78,6 @@ def test_one_bad_value_anywhere_is_named(column, row, value):
         fit_score_curve(**points)
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.floats(25.5, 99.5))
-def test_loss_inverts_score(score):
-    loss = TRUTH.loss(score)
-    assert TRUTH.score(loss) == pytest.approx(score, abs=1e-9)
-
-
-@pytest.mark.parametrize("score", [0.0, 25.0, 100.0, 120.0])
-def test_scores_off_the_curve_have_no_loss(score):
-    assert np.isnan(TRUTH.loss(score))
-
-
 def test_items_weigh_noisy_scores_down():
     rng = np.random.default_rng(2)
     items = np.where(np.arange(len(LOSSES)) % 2, 10_000, 30)

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from densing.core.errors import InputError
-from densing.density.sets import density_set, registry_set
-from densing.frame.frame import load_frame
+from densing.density.sets import compute_density_set, compute_registry_set
+from densing.frame.store import load_frame
 from densing.models.changes import add, edit
 from densing.models.checks import find_problems, scores_without_a_model
 from densing.models.registry import ModelEntry, Registry, ScoreEntry, load_registry
@@ -160,6 +160,6 @@ def test_the_user_row_counts_over_the_shipped_one(tmp_path):
 def test_a_set_without_scores_is_refused():
     frame = load_frame("densing-law-2025")
     with pytest.raises(InputError, match="no model of the registry has scores on all of"):
-        registry_set(frame, Registry({}, ()))
+        compute_registry_set(frame, Registry({}, ()))
     with pytest.raises(InputError, match="unknown set of models 'all'"):
-        density_set(frame, "all")
+        compute_density_set(frame, "all")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from densing import densities, load_frame, load_registry
+from densing import compute_densities, load_frame, load_registry
 from densing.density.published import published_densities, published_subjects
-from densing.density.sets import density_set
-from densing.density.weighing import load_hardware, weighing
-from densing.frame.frame import AVERAGE, Range
+from densing.density.sets import compute_density_set
+from densing.density.weighing import load_hardware, weigh
+from densing.frame.frame import AVERAGE
+from densing.frame.inversion import Range
 from densing.trend.rulers import compare_frames
 
 
@@ -22,7 +23,7 @@ def test_published_models_return_through_the_frame(frame):
     table = published_densities()
     assert len(table) == 51
     subjects = published_subjects(frame)
-    found = densities(frame, subjects)
+    found = compute_densities(frame, subjects)
     assert [d.value for d in found] == pytest.approx(list(table["density"]), rel=1e-6)
     for subject, density in zip(subjects, found, strict=True):
         assert frame.score_at(density.effective_size) == pytest.approx(subject.scores[AVERAGE], rel=1e-6)
@@ -43,10 +44,10 @@ def test_the_headline_depends_on_the_frame():
 
 
 def test_article_k1_and_k2():
-    weights = weighing(load_hardware("rtx-4090-article"), 7e9)
+    weights = weigh(load_hardware("rtx-4090-article"), 7e9)
     assert weights.compute / weights.memory == pytest.approx(2.45, abs=5e-3)
     assert weights.memory / (weights.memory + weights.compute) == pytest.approx(0.29, abs=1e-3)
-    printed = weighing(load_hardware("rtx-4090-printed"), 7e9)
+    printed = weigh(load_hardware("rtx-4090-printed"), 7e9)
     assert printed.memory / printed.compute == pytest.approx(2.45)
 
 
@@ -55,7 +56,7 @@ def test_mixtures_agree_with_the_formula_and_not_with_the_printed_ratio(frame, m
     published = float(published_densities().set_index("model").loc[model, "density"])
     subject = load_registry().subject(model)
     by_formula, by_print = (
-        densities(frame, [subject], hardware=name, scale="published")[0].value
+        compute_densities(frame, [subject], hardware=name, scale="published")[0].value
         for name in ("rtx-4090-article", "rtx-4090-printed")
     )
     assert by_formula == pytest.approx(published, rel=0.1)
@@ -63,7 +64,7 @@ def test_mixtures_agree_with_the_formula_and_not_with_the_printed_ratio(frame, m
 
 
 def test_every_complete_model_of_the_registry_has_a_density_or_a_status(frame):
-    chosen = density_set(frame, "registry")
+    chosen = compute_density_set(frame, "registry")
     assert len(chosen.names) > 90
     table = chosen.to_frame()
     inside = table["status"] == str(Range.IN_RANGE)

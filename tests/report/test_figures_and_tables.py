@@ -20,7 +20,7 @@ from matplotlib.collections import PathCollection
 from densing import Size, Subject, fit_trend, load_frame
 from densing.core.artifacts import SCHEMA_VERSION, ArtifactError
 from densing.core.errors import InputError
-from densing.density.densities import densities
+from densing.density.densities import compute_densities
 from densing.density.sets import DensitySet
 from densing.frame.store import write_frame
 from densing.report.build import MARK, build_report, fill, replacing
@@ -57,7 +57,7 @@ def built(data, tmp_path_factory):
 
 def made_set(names, scores, start=dt.date(2023, 3, 1)):
     frame = load_frame("densing-law-2025")
-    found = densities(
+    found = compute_densities(
         frame, [Subject(n, Size(non_embedding=7e9), {"average": s}) for n, s in zip(names, scores, strict=True)]
     )
     dates = np.array([start + dt.timedelta(days=60 * i) for i in range(len(names))], dtype="datetime64[D]")

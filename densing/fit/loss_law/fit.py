@@ -183,7 +183,11 @@ class LossLawFit(FittedModel[LossLawOptimum]):
             at = [max(np.log(max(optimum.data_floor(tokens), 1e-300)), box[0]) for optimum in self.optima]
             return _log_quantity(name, FloorLaw(design, tokens), axes, 3, at, box)
         assert loss is not None
-        at = [np.log(optimum.effective_size(loss, tokens)) for optimum in self.optima]
+        excess = [loss - float(optimum.data_floor(tokens)) for optimum in self.optima]
+        at = [
+            np.log(optimum.a / over) / optimum.alpha if over > 0 else np.nan
+            for optimum, over in zip(self.optima, excess, strict=True)
+        ]
         if np.isnan(at).all():
             raise FitError(
                 f"a loss of {loss:g} is under the data floor of every optimum at {tokens:g} tokens, so no size "

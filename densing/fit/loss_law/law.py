@@ -43,12 +43,6 @@ class LossLaw:
         """Loss that remains at D tokens when N is unlimited: b·D^−β + E."""
         return self.b * np.asarray(tokens, float) ** -self.beta + self.E
 
-    def effective_size(self, loss: ArrayLike, tokens: float) -> Any:
-        """Parameters that reach `loss` at `tokens`: ((L − floor)/a)^(−1/α); NaN at or under the floor."""
-        excess = np.asarray(loss, float) - self.data_floor(tokens)
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            return np.where(excess > 0, (excess / self.a) ** (-1 / self.alpha), np.nan)
-
     @property
     def constants(self) -> FloatArray:
         """a, alpha, b, beta, E as an array of five."""

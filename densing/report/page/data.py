@@ -16,7 +16,7 @@ from densing.core.intervals import Interval
 from densing.core.units import short_count
 from densing.density.densities import Density
 from densing.density.published import published_densities
-from densing.frame.frame import Range
+from densing.frame.inversion import Range
 from densing.models.registry import ScoreEntry
 from densing.report.data import ReportData
 from densing.trend.exponential import DAYS_PER_MONTH, Trend, left_out_lines

@@ -1,0 +1,196 @@
+"""Models whose density is asked for: from a measured checkpoint, a results file, the registry, or bare scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from densing.core.errors import InputError
+from densing.core.paths import MEASUREMENTS
+from densing.core.progress import console
+from densing.frame.frame import AVERAGE, ReferenceFrame
+from densing.models.size import Size, count_params
+from densing.models.subject import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from densing.measure.measurement import Measurement
+
+
+def find_subject(
+    name: str | None, frame: ReferenceFrame, *, size: Size | None = None, scores: Mapping[str, float] | None = None
+) -> Subject:
+    """A model by its name, with what is known of it.
+
+    Parameters
+    ----------
+    name : str or None
+        A model of the registry, a results file of another harness, or a folder of measurements; None for a
+        model of which only `size` and `scores` are known.
+    frame : ReferenceFrame
+        Whose benchmarks are looked for.
+    size : Size, optional
+        Takes the place of the registry's; a file does not say one.
+    scores : mapping, optional
+        Percent, by benchmark; they take the place of those that are known.
+
+    Raises
+    ------
+    InputError
+        If there is nothing of that name, or no size.
+    """
+    scores = dict(scores or {})
+    if name is None:
+        if size is None:
+            raise InputError("no size given: say --params 8B, or name a model of the registry")
+        return Subject("", size, scores)
+    if Path(name).suffix in (".json", ".csv") or Path(name).exists():
+        found = subject_of_results(Path(name), frame, size)
+    else:
+        from densing.models.registry import load_registry
+
+        found = load_registry().subject(name)
+        known = {key: value for key, value in found.scores.items() if key in frame.benchmarks}
+        found = replace(found, scores=known)
+    return replace(found, size=size or found.size, scores={**found.scores, **scores})
+
+
+def measure_subject(
+    model: str | None,
+    suite: str,
+    frame: ReferenceFrame,
+    *,
+    size: Size | None = None,
+    engine: str = "torch",
+    documents: Path | None = None,
+    by_loss: bool = False,
+    out: Path = MEASUREMENTS,
+) -> Subject:
+    """Measure a checkpoint on a suite and make a subject of it.
+
+    Parameters
+    ----------
+    model : str or None
+        Folder or hub name.
+    suite : str
+        Name of a suite, or its YAML file.
+    frame : ReferenceFrame
+    size : Size, optional
+        Counted from the checkpoint's configuration where not given.
+    engine : str
+    documents : Path, optional
+        What the suite is made from, where it needs something.
+    by_loss : bool
+        Take the measured losses, which needs the ladder's tokeniser, instead of the scores.
+    out : Path
+        Root of all measurements.
+
+    Raises
+    ------
+    InputError
+        If no model is given, or it or the suite cannot be used.
+    """
+    from densing.measure.checkpoint import find_checkpoint
+    from densing.measure.run import measure
+    from densing.measure.suites import load_suite
+
+    if model is None:
+        raise InputError("--suite needs a checkpoint to measure: a folder or a hub name")
+    measurement = measure(model, load_suite(suite, documents=documents), engine=engine, out=out)
+    if size is None:
+        total, bare = count_params(find_checkpoint(model).folder)
+        size = Size(total=total, non_embedding=bare)
+    make = loss_subject if by_loss else measured_subject
+    return make(measurement.model, size, measurement, frame)
+
+
+def subject_of_results(path: Path, frame: ReferenceFrame, size: Size | None) -> Subject:
+    """Scores from a results file of another harness, or from a folder of measurements.
+
+    Raises
+    ------
+    InputError
+        If the file is none of those that can be imported, no size is given, or it has no score of the frame.
+    """
+    from densing.measure.importers import read_results
+    from densing.measure.importers.convert import departures_from_protocol
+    from densing.measure.measurement import Measurement
+
+    if not path.exists():
+        raise InputError(f"{path}: no such file, and no model of that name in the registry")
+    if size is None:
+        raise InputError(f"{path} does not say how large the model is: give --params")
+    if path.is_dir():
+        measurement = Measurement.read(path)
+        return measured_subject(measurement.model, size, measurement, frame)
+    known = [value for value in read_results(path).known if value.benchmark in frame.benchmarks]
+    models = sorted({value.model for value in known})
+    if len(models) != 1:
+        what = f"scores of {len(models)} models; keep one of them" if models else "no score of the frame's benchmarks"
+        raise InputError(f"{path}: {what} ({', '.join(models or frame.benchmarks)})")
+    for value in known:
+        if departures := departures_from_protocol(value):
+            console.print(
+                f"note: {path}: {value.benchmark} is not by the usual protocol: {', '.join(departures)}",
+                soft_wrap=True,
+                markup=False,
+                highlight=False,
+            )
+    items = {str(value.benchmark): value.samples for value in known if value.samples}
+    return Subject(models[0], size, {str(v.benchmark): v.score for v in known if v.score is not None}, items)
+
+
+def measured_subject(name: str, size: Size, measurement: Measurement, frame: ReferenceFrame) -> Subject:
+    """A measured checkpoint as a subject: its scores, and its losses where the vocabulary is the ladder's.
+
+    Raises
+    ------
+    InputError
+        If the measurement shares no benchmark with the frame.
+    """
+    tasks = {task: result for task, result in measurement.tasks.items() if task in frame.benchmarks}
+    if not tasks:
+        raise InputError(
+            f"{name} was measured on {', '.join(measurement.tasks)}; "
+            f"frame {frame.name} has {', '.join(frame.benchmarks)}"
+        )
+    scores = {task: result.score for task, result in tasks.items() if result.score is not None}
+    items = {task: result.score_items for task, result in tasks.items()}
+    return Subject(name, size, scores, items)
+
+
+def loss_subject(name: str, size: Size, measurement: Measurement, frame: ReferenceFrame) -> Subject:
+    """The same by its measured losses, which skip the score curve.
+
+    Raises
+    ------
+    InputError
+        If its tokeniser is not the ladder's: losses per token of other tokenisers do not compare.
+    """
+    if measurement.made_from.get("tokenizer", "") != frame.spec.tokenizer or not frame.spec.tokenizer:
+        raise InputError(
+            f"{name} has another tokeniser than the ladder of frame {frame.name}: its losses do not compare"
+        )
+    losses, errors = {}, {}
+    for task, result in measurement.tasks.items():
+        if task in frame.benchmarks and result.conditional_loss is not None:
+            losses[task] = result.conditional_loss
+            errors[task] = loss_error(measurement.items(task))
+    weights = frame.spec.average
+    if weights and set(weights) <= set(losses):
+        losses[AVERAGE] = sum(weight * losses[task] for task, weight in weights.items())
+        errors[AVERAGE] = float(np.sqrt(sum((weight * errors[task]) ** 2 for task, weight in weights.items())))
+    return Subject(name, size, losses=losses, loss_errors=errors)
+
+
+def loss_error(items: pd.DataFrame) -> float:
+    """Standard error of a conditional loss, which is a ratio of sums over items: nats per token."""
+    rows = items[items["answer_logprob"].notna()]
+    nats, tokens = -rows["answer_logprob"].to_numpy(float), rows["tokens"].to_numpy(float)
+    residual = nats - nats.sum() / tokens.sum() * tokens
+    return float(np.sqrt(len(rows) / max(len(rows) - 1, 1) * (residual**2).sum()) / tokens.sum())

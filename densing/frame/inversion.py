@@ -1,0 +1,131 @@
+"""From scores to losses and from losses to effective sizes, for many laws, curves and models at once.
+
+Two steps carry a score back to a size (Xiao et al. 2025, doi 10.1038/s42256-025-01137-0, equations 1 to 3):
+
+    L̂ = l − ln(c/(S − d) − 1)/γ,        L̂ = a·N̂^−α + b·D₀^−β + E.
+
+Both work on arrays with a row for every law or curve and a column for every model, so that a frame's own
+fit and its bootstrap draws are read by the same code: the fit is the first row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from densing.core.arrays import FloatArray
+
+
+class Range(str, Enum):
+    """Where a score or loss stands in a frame; all but the first have a bound instead of a value."""
+
+    IN_RANGE = "in range"
+    AT_CHANCE = "at or under chance"
+    ABOVE_CEILING = "above the curve's ceiling"
+    UNDER_FLOOR = "loss under the data floor"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """A score (or a loss) carried back to an effective size.
+
+    Attributes
+    ----------
+    score : float
+        Percent; NaN when a measured loss was given.
+    loss : float
+        L̂, nats per token; NaN when the score is at chance or above the ceiling.
+    effective_size : float
+        N̂, parameters; NaN out of range.
+    status : Range
+    bound : float
+        Out of range: N̂ lies under it (at chance) or over it; NaN in range.
+    notes : tuple of str
+    """
+
+    score: float
+    loss: float
+    effective_size: float
+    status: Range
+    bound: float = np.nan
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The tokens that reference models are given when a loss is carried back to a size.
+
+    Attributes
+    ----------
+    tokens : float
+        D₀, the same for every size.
+    """
+
+    tokens: float
+
+    def tokens_at(self, sizes: ArrayLike) -> FloatArray:
+        """Training tokens of reference models of those sizes."""
+        return np.full(np.shape(sizes), self.tokens)
+
+    def floors(self, laws: FloatArray) -> FloatArray:
+        """The loss that no size reaches, (..., 1), under laws (..., 5)."""
+        _, _, b, beta, irreducible = _columns(laws)
+        return b * self.tokens**-beta + irreducible
+
+    def sizes(self, laws: FloatArray, losses: ArrayLike) -> FloatArray:
+        """Effective sizes N̂ of losses.
+
+        Parameters
+        ----------
+        laws : array, shape (..., 5)
+            a, α, b, β, E, as in `LossLaw.constants`.
+        losses : array, broadcast against (..., M)
+            L̂, nats per token. +∞ stands for a score at chance, −∞ for one above the ceiling.
+
+        Returns
+        -------
+        array, shape (..., M)
+            Parameters: 0 at infinite loss, ∞ at or under the floor, NaN where the law or the loss is NaN.
+        """
+        a, alpha, *_ = _columns(laws)
+        excess = np.asarray(losses, float) - self.floors(laws)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return np.where(excess <= 0, np.inf, (excess / a) ** (-1 / alpha))
+
+
+def losses_of_scores(curves: FloatArray, scores: ArrayLike) -> FloatArray:
+    """Losses L̂ that scores stand for.
+
+    Parameters
+    ----------
+    curves : array, shape (..., 4)
+        c, γ, l, d, as in `ScoreCurve.constants`.
+    scores : array, broadcast against (..., M)
+        Percent.
+
+    Returns
+    -------
+    array, shape (..., M)
+        Nats per token: +∞ at or under the floor d, −∞ at or above the ceiling c + d, negative for a score
+        above that of a model without loss.
+    """
+    c, gamma, middle, floor = _columns(curves)
+    scores = np.asarray(scores, float)
+    rise = (scores - floor) / c
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = middle - np.log(1 / rise - 1) / gamma
+    # Rounding can put a score on the ceiling by one of the two tests and under it by the other.
+    above = (rise >= 1) | (scores >= c + floor)
+    return np.where(rise <= 0, np.inf, np.where(above, -np.inf, loss))
+
+
+def _columns(constants: FloatArray) -> tuple[FloatArray, ...]:
+    """Each constant of laws or curves (..., k) as (..., 1), to broadcast against models."""
+    constants = np.asarray(constants, float)
+    return tuple(constants[..., k, None] for k in range(constants.shape[-1]))

@@ -1,0 +1,131 @@
+"""What can be asked of a trend beside its slope: a forecast, the size or the date that scores need, a bend."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from densing.core.errors import InputError
+from densing.core.units import short_count
+from densing.density.sets import DensitySet
+from densing.frame.frame import ReferenceFrame
+from densing.frame.inversion import Range
+from densing.frame.store import load_frame
+from densing.trend.change import find_breakpoint, slope_change
+from densing.trend.exponential import Trend
+from densing.trend.forecast import describe_size, forecast_date, forecast_density, forecast_size
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What is asked; nothing where nothing is given.
+
+    Attributes
+    ----------
+    forecast : date, optional
+        Asks for the density of the densest model at this date.
+    scores : mapping
+        Percent, by benchmark. With `forecast` asks for the size that reaches them at that date, with
+        `params` for the date when that size does.
+    params : float, optional
+    change_at : date, optional
+        Asks whether the slope changed at this date.
+    find_change : bool
+        Asks for the date at which a change of slope fits best.
+    leave_one_out : bool
+        Asks for the slope without each model of the frontier.
+    """
+
+    forecast: dt.date | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    params: float | None = None
+    change_at: dt.date | None = None
+    find_change: bool = False
+    leave_one_out: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, for people and for machines."""
+
+    text: str
+    data: Any
+
+
+def answer_questions(
+    trend: Trend, densities: DensitySet, asked: Questions, *, frame: str, seed: int = 0
+) -> dict[str, Answer]:
+    """Answer what is asked of a trend.
+
+    Parameters
+    ----------
+    trend : Trend
+    densities : DensitySet
+        What the trend was fitted to.
+    asked : Questions
+    frame : str
+        Name of the frame that the scores are read in.
+    seed : int
+        Seed of the tests for a change of slope.
+
+    Raises
+    ------
+    InputError
+        If the trend's frontier is censored, a size is given without the scores that it is to reach, or the
+        scores have no size in the frame.
+    """
+    found: dict[str, Answer] = {}
+    if asked.forecast is not None:
+        density = forecast_density(trend, asked.forecast)
+        found["forecast"] = Answer(f"ρ_max on {density}", asdict(density))
+    if asked.params is not None and not asked.scores:
+        raise InputError("--params needs --score: the scores that the size is to reach")
+    if asked.scores:
+        wanted = size_of_scores(load_frame(frame), asked.scores)
+        if asked.forecast is not None:
+            size = forecast_size(trend, wanted, asked.forecast)
+            found["size_needed"] = Answer(f"parameters needed on {describe_size(size)}", asdict(size))
+        if asked.params is not None:
+            date = forecast_date(trend, wanted, asked.params)
+            data = {name: str(value) for name, value in vars(date).items()}
+            found["date_reached"] = Answer(f"{short_count(asked.params)} suffices from {date}", data)
+    if asked.change_at is not None:
+        change = slope_change(densities.dates, densities.values, asked.change_at, models=densities.names, seed=seed)
+        data = {
+            "date": change.date.isoformat(),
+            "difference": change.difference,
+            "p_value": change.p_value,
+            "before": change.before.to_dict(),
+            "after": change.after.to_dict(),
+        }
+        found["slope_change"] = Answer(f"change at {change}", data)
+    if asked.find_change:
+        bend = find_breakpoint(trend, seed=seed)
+        data = {name: str(value) if name in ("date", "interval") else value for name, value in vars(bend).items()}
+        found["breakpoint"] = Answer(str(bend), data)
+    if asked.leave_one_out:
+        rows = trend.leave_one_out()
+        text = rows.to_string(index=False, float_format=lambda value: f"{value:.6f}")
+        found["leave_one_out"] = Answer(text, rows.to_dict("records"))
+    return found
+
+
+def size_of_scores(frame: ReferenceFrame, scores: Mapping[str, float]) -> float:
+    """Effective size that scores stand for on the frame's average.
+
+    Raises
+    ------
+    InputError
+        If the average cannot be formed from the scores, or has no size in the frame.
+    """
+    average = frame.average_score(scores)
+    if average is None:
+        raise InputError(f"--score: give average=…, or all of {', '.join(frame.spec.average)}")
+    inverted = frame.invert(average)
+    if inverted.status is not Range.IN_RANGE:
+        raise InputError(
+            f"--score: an average of {average:.4g} is {inverted.status} in frame {frame.name}: it has no size"
+        )
+    return inverted.effective_size
