@@ -29,8 +29,6 @@ class Table:
 
     Attributes
     ----------
-    name : str
-        Of its files.
     title : str
     rows : DataFrame
         Numbers, for CSV.
@@ -40,7 +38,6 @@ class Table:
         Where the numbers stand.
     """
 
-    name: str
     title: str
     rows: pd.DataFrame
     shown: pd.DataFrame
@@ -81,12 +78,12 @@ class Table:
             ]
         )
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write all three forms."""
+    def write(self, folder: Path, name: str) -> list[Path]:
+        """Write the table in all three forms, as files of one name, and return their paths."""
         forms: dict[str, Callable[[], str]] = {"csv": self.csv, "md": self.markdown, "tex": self.latex}
         paths = []
         for ending, make in forms.items():
-            path = folder / f"{self.name}.{ending}"
+            path = folder / f"{name}.{ending}"
             with atomic(path) as file:
                 file.write(make())
             paths.append(path)
@@ -136,7 +133,7 @@ def densities_table(data: ReportData, which: str) -> Table:
         for detail in frame.to_dict("records")
     ]
     title = _with_counts(f"Densities of {row.densities.title}", {INCOMPLETE: row.left_out.get(INCOMPLETE, ())})
-    return _table(data, f"densities_{which}", title, frame, shown, f"densities/{row.densities.label}")
+    return _table(data, title, frame, shown, f"densities/{row.densities.label}")
 
 
 def _density_text(detail: dict[Any, Any]) -> str:
@@ -168,7 +165,7 @@ def frames_table(data: ReportData, which: str) -> Table:
     title = f"Doubling time of {rows[0].densities.title.partition(' in frame')[0]} under every frame"
     title = _with_counts(title, of_the_set)
     source = "; ".join(str(data.artifacts.get(f"trends/{row.densities.label}", "")) for row in rows if row.trend)
-    return Table(f"frames_{which}", title, pd.DataFrame([row.to_dict() for row in rows]), pd.DataFrame(shown), source)
+    return Table(title, pd.DataFrame([row.to_dict() for row in rows]), pd.DataFrame(shown), source)
 
 
 def _with_counts(title: str, left_out: Mapping[str, Sequence[str]]) -> str:
@@ -201,7 +198,7 @@ def trend_table(data: ReportData, which: str) -> Table:
             f"95% full {row.texts[1]}, conditional {row.texts[2]}"
         )
     title = _with_counts(title, row.left_out)
-    return _table(data, f"trend_{which}", title, members, shown, f"trends/{row.densities.label}")
+    return _table(data, title, members, shown, f"trends/{row.densities.label}")
 
 
 def corollaries_table(data: ReportData) -> Table:
@@ -223,7 +220,7 @@ def corollaries_table(data: ReportData) -> Table:
     label = data.row("published").densities.label if "published" in data.rows else ""
     trend = data.artifacts.get(f"trends/{label}", "the article's densities")
     source = f"{trend}; published densities on MMLU, of compressed models, and prices (Xiao et al. 2025)"
-    return Table("corollaries", "Corollaries, beside the article's numbers", rows, pd.DataFrame(shown), source)
+    return Table("Corollaries, beside the article's numbers", rows, pd.DataFrame(shown), source)
 
 
 def compression_table(data: ReportData) -> Table:
@@ -239,7 +236,6 @@ def compression_table(data: ReportData) -> Table:
     import pandas as pd
 
     return Table(
-        "compression",
         "Compressed models and the models they were made from",
         data.compression,
         pd.DataFrame(shown),
@@ -247,19 +243,7 @@ def compression_table(data: ReportData) -> Table:
     )
 
 
-def _table(
-    data: ReportData, name: str, title: str, rows: pd.DataFrame, shown: Sequence[dict[str, Any]], artifact: str
-) -> Table:
+def _table(data: ReportData, title: str, rows: pd.DataFrame, shown: Sequence[dict[str, Any]], artifact: str) -> Table:
     import pandas as pd
 
-    return Table(name, title, rows, pd.DataFrame(list(shown)), str(data.artifacts.get(artifact, artifact)))
-
-
-def all_tables(data: ReportData) -> list[Table]:
-    """Every table that the data allow."""
-    tables = [corollaries_table(data), compression_table(data)]
-    for which in data.rows:
-        tables += [densities_table(data, which), frames_table(data, which)]
-        if data.row(which).trend is not None:
-            tables.append(trend_table(data, which))
-    return tables
+    return Table(title, rows, pd.DataFrame(list(shown)), str(data.artifacts.get(artifact, artifact)))

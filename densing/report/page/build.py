@@ -89,12 +89,12 @@ def _hash(code: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(loader=PackageLoader("densing.report"), autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=PackageLoader("densing.report.page"), autoescape=True, undefined=StrictUndefined)
 
 
 def _text(name: str) -> str:
-    return files("densing.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return files("densing.report.page").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def _vendored(name: str) -> str:
-    return files("densing.report").joinpath("vendor", name).read_text(encoding="utf-8")
+    return files("densing.report.page").joinpath("vendor", name).read_text(encoding="utf-8")
