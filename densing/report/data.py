@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from densing.trend.exponential import Trend
 
 SETS = ("registry", "published")
+FORECAST_DAYS = 180
+"""How far past the last model of its frontier a trend is drawn."""
 
 
 @dataclass(frozen=True)

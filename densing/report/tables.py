@@ -33,9 +33,9 @@ class Table:
     rows : DataFrame
         Numbers, for CSV.
     shown : DataFrame
-        The same for people: rounded, with units in the headings and intervals in one cell.
+        The same numbers for people: rounded, with units in the headings and intervals in one cell.
     source : str
-        Where the numbers stand.
+        The artifact that the numbers stand in.
     """
 
     title: str
@@ -44,11 +44,11 @@ class Table:
     source: str
 
     def csv(self) -> str:
-        """Comma-separated values; cells that a spreadsheet would run are defused."""
+        """Return comma-separated values, in which no cell is one that a spreadsheet would run."""
         return self.rows.map(harmless).to_csv(index=False, lineterminator="\n")
 
     def markdown(self) -> str:
-        """A Markdown table with its title and source."""
+        """Return a Markdown table with its title and source."""
         header = [markdown_text(str(column)) for column in self.shown]
         lines = [f"**{markdown_text(self.title)}**", "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
         for row in self.shown.itertuples(index=False):
@@ -56,7 +56,7 @@ class Table:
         return "\n".join([*lines, "", f"Numbers: `{self.source}`", ""])
 
     def latex(self) -> str:
-        """A LaTeX table in the style of booktabs, with caption and source."""
+        """Return a LaTeX table in the style of booktabs, with caption and source."""
         header = " & ".join(latex_text(str(column)) for column in self.shown)
         body = [
             " & ".join(latex_text(str(cell)) for cell in row) + r" \\" for row in self.shown.itertuples(index=False)
@@ -91,7 +91,7 @@ class Table:
 
 
 def markdown_text(text: str) -> str:
-    """Foreign text that a Markdown table shows as it is."""
+    """Return text escaped so that a Markdown table shows it as it is."""
     escaped = re.sub(r"([\\`*_{}\[\]<>|#!~])", r"\\\1", " ".join(text.split()))
     return escaped.replace("&", "&amp;")
 
@@ -105,7 +105,7 @@ _LATEX = {
 
 
 def latex_text(text: str) -> str:
-    """Foreign text that LaTeX sets as it is."""
+    """Return text escaped so that LaTeX sets it as it is."""
     plain = " ".join(text.split())
     return "".join(_LATEX.get(letter, letter) for letter in re.findall(r"N̂|.", plain))
 
@@ -115,7 +115,7 @@ def _numeric(column: pd.Series[Any]) -> bool:
 
 
 def densities_table(data: ReportData, which: str) -> Table:
-    """Every model of a set, the densest first."""
+    """Tabulate every model of a set, the densest first."""
     row = data.row(which)
     frame = row.densities.to_frame()
     shown = [
@@ -143,7 +143,7 @@ def _density_text(detail: dict[Any, Any]) -> str:
 
 
 def frames_table(data: ReportData, which: str) -> Table:
-    """The doubling time of a set of models under every frame."""
+    """Tabulate the doubling time of a set of models under every frame."""
     import pandas as pd
 
     rows = list(data.rows[which].values())
@@ -169,12 +169,12 @@ def frames_table(data: ReportData, which: str) -> Table:
 
 
 def _with_counts(title: str, left_out: Mapping[str, Sequence[str]]) -> str:
-    """A title that says how many models are left out, and why."""
+    """Return a title that says how many models are left out, and why."""
     return "; ".join([title, *left_out_lines({why: who for why, who in left_out.items() if who})])
 
 
 def trend_table(data: ReportData, which: str) -> Table:
-    """The frontier's models and the line through them."""
+    """Tabulate the models on the frontier of a set and the line through them; the set must have a trend."""
     row = data.row(which)
     assert row.trend is not None
     members = row.trend.members_table()
@@ -202,7 +202,7 @@ def trend_table(data: ReportData, which: str) -> Table:
 
 
 def corollaries_table(data: ReportData) -> Table:
-    """What follows from the trend, beside the article's numbers."""
+    """Tabulate what follows from the trend, beside the article's numbers."""
     import pandas as pd
 
     rows = pd.DataFrame([vars(row) for row in data.corollaries])
@@ -224,7 +224,7 @@ def corollaries_table(data: ReportData) -> Table:
 
 
 def compression_table(data: ReportData) -> Table:
-    """Compressed models and their parents."""
+    """Tabulate compressed models and their parents."""
     shown = [
         {
             "model": r["model"], "parent": r["parent"], "density ρ": f"{r['density']:.3g}",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def compression_figure(data: ReportData) -> Figure:
-    """Compressed models against their parents."""
+    """Draw compressed models beside their parents."""
     with style():
         figure, ax = new_figure(DOUBLE * 0.8, 2.6)
         plot_compression(data.compression, ax)
@@ -27,12 +27,12 @@ def compression_figure(data: ReportData) -> Figure:
 
 
 def plot_compression(pairs: pd.DataFrame, ax: Axes) -> Axes:
-    """Compressed models and their parents: an arrow from the parent's density to the child's.
+    """Draw an arrow from the density of each parent to that of the compressed model.
 
     Parameters
     ----------
     pairs : DataFrame
-        model, parent, density, parent_density.
+        Columns model, parent, density, parent_density.
     """
     ordered = pairs.sort_values("density").reset_index(drop=True)
     for place, row in ordered.iterrows():

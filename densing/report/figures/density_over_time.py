@@ -12,6 +12,7 @@ import numpy as np
 from densing.core.errors import InputError
 from densing.core.units import short_count
 from densing.models.registry import Registry, load_registry
+from densing.report.data import FORECAST_DAYS
 from densing.report.figures.panels import legend_below
 from densing.report.figures.scales import date_ticks, mark_area, plain_log_ticks
 from densing.report.figures.style import DOUBLE, FAINT, INK, MARKERS, PALETTE, QUIET, label_points, new_figure, style
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def trend_figure(data: ReportData, which: str) -> Figure:
-    """`density_figure` of one set of a report."""
+    """Draw `density_figure` of one set of models of a report."""
     row = data.row(which)
     return density_figure(row.densities, row.trend, registry=data.registry, highlight=data.highlight)
 
@@ -35,7 +36,7 @@ def trend_figure(data: ReportData, which: str) -> Figure:
 def density_figure(
     chosen: DensitySet, trend: Trend | None, *, registry: Registry | None = None, highlight: str | None = None
 ) -> Figure:
-    """The headline: density against release date, frontier, trend with its band, half a year of forecast.
+    """Draw density against release date, the frontier, and the trend with its band and half a year of forecast.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def density_figure(
             ax,
             families=families,
             sizes={d.model: d.size for d in chosen.details},
-            until=trend.last_date + dt.timedelta(days=180) if trend else None,
+            until=trend.last_date + dt.timedelta(days=FORECAST_DAYS) if trend else None,
             highlight=highlight,
         )
         ax.set_title(chosen.title[:1].upper() + chosen.title[1:], loc="left")
@@ -64,7 +65,7 @@ def density_figure(
 
 
 def _density_legend(figure: Figure, ax: Axes) -> None:
-    """Families and lines at one size, then what a mark's area means."""
+    """Write a legend: families and lines at one size, then what a mark's area means."""
     from matplotlib.collections import PathCollection
 
     handles, labels = ax.get_legend_handles_labels()
@@ -86,14 +87,14 @@ def plot_densities(
     until: dt.date | None = None,
     highlight: str | None = None,
 ) -> Axes:
-    """Density against release date: families by colour and marker, sizes by area, frontier, trend, forecast.
+    """Draw density against release date: families by colour and marker, sizes by area, frontier, trend, forecast.
 
     Parameters
     ----------
     families : mapping from model to family, optional
         The six with most models get a colour; the rest are grey.
     sizes : mapping from model to parameters, optional
-        Areas grow with their cube root's square.
+        The area of a mark grows with their square root.
     until : date, optional
         The trend is drawn on to here and the part past the data shaded.
     highlight : str, optional
@@ -148,7 +149,7 @@ def plot_densities(
 
 
 def _draw_trend(trend: Trend, ax: Axes, until: dt.date | None) -> list[tuple[Any, float]]:
-    """Line, band, forecast, frontier and their numbers; returns points of the line."""
+    """Draw line, band, forecast and frontier, write their numbers, and return points of the line."""
     first, last = trend.first_date, trend.last_date
     end = max(until or last, last)
     calendar = [date_of(d) for d in np.linspace(*days_since([first, end]), 120)]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def frames_figure(data: ReportData, which: str) -> Figure:
-    """The doubling time of one set of models under every frame."""
+    """Draw the doubling time of one set of models under every frame."""
     rows = list(data.rows[which].values())
     with style():
         figure, ax = new_figure(DOUBLE, 0.36 * len(rows) + 0.9)
@@ -27,7 +27,7 @@ def frames_figure(data: ReportData, which: str) -> Figure:
 
 
 def plot_frames(rows: Sequence[FrameRow], ax: Axes) -> Axes:
-    """The doubling time under every frame: point, full interval, conditional interval."""
+    """Draw the doubling time under every frame, with its full and its conditional interval."""
     rising = [row for row in rows if row.identified is not None and row.identified.slope_per_day > 0]
     # Long intervals are cut, so that an unbounded one does not press the others together.
     longest = max((row.trend.doubling_time_days for row in rising if row.trend), default=100.0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def ladder_figure(frame: ReferenceFrame) -> Figure:
-    """Loss against compute on every benchmark of a frame, all optima drawn, the one that is read solid."""
+    """Draw loss against compute on every benchmark of a frame, the optimum that it reads solid."""
     with style():
         figure, axes = panels(len(frame.benchmarks), 1.9)
         for benchmark, ax in zip(frame.benchmarks, axes, strict=True):
@@ -36,7 +36,7 @@ def ladder_figure(frame: ReferenceFrame) -> Figure:
 
 
 def loss_law_figure(fit: LossLawFit, path: Path) -> None:
-    """One loss law with all its optima, into a file."""
+    """Draw one loss law with all its optima into a file."""
     with style():
         figure, ax = new_figure(SINGLE, 2.8)
         plot_loss_law(fit, ax)
@@ -45,7 +45,7 @@ def loss_law_figure(fit: LossLawFit, path: Path) -> None:
 
 
 def plot_loss_law(fit: LossLawFit, ax: Axes, *, read: int = 0) -> Axes:
-    """Ladder losses against training compute (6·N·D), a line per size, every optimum drawn.
+    """Draw the losses of a ladder against training compute (6·N·D), with a line per size and optimum.
 
     Parameters
     ----------
@@ -89,5 +89,5 @@ def _optima_legend(fit: LossLawFit, ax: Axes, read: int) -> None:
 
 
 def law_text(law: LossLaw) -> str:
-    """The exponents of a law, for a legend."""
+    """Return the exponents of a law, for a legend."""
     return f"α {law.alpha:.3f}, β {law.beta:.3f}" + (f", E {law.E:.3f}" if law.E else "")

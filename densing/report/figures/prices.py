@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def price_figure(data: ReportData) -> Figure:
-    """Prices and the cheapest line."""
+    """Draw prices over time and the cheapest line."""
     with style():
         figure, ax = new_figure(DOUBLE * 0.75, 3.2)
         plot_prices(data.prices, data.price_trend, ax)
@@ -29,7 +29,7 @@ def price_figure(data: ReportData) -> Figure:
 
 
 def plot_prices(prices: pd.DataFrame, trend: Trend, ax: Axes) -> Axes:
-    """Prices per million input tokens, the cheapest line, and its halving time."""
+    """Draw prices per million input tokens, the line through the cheapest, and its halving time."""
     dates = [dt.date.fromisoformat(str(d)) for d in prices["date"]]
     paid = prices["usd_per_million_input_tokens"].to_numpy(float)
     ax.plot(dates, paid, "o", ms=4, color=FAINT, label="models")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def profile_figure(frame: ReferenceFrame) -> Figure:
-    """The loss law's objective along α on every benchmark: where the optima lie, what 95% leaves open."""
+    """Draw the objective of the loss law along α on every benchmark of a frame."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -42,12 +42,12 @@ def profile_figure(frame: ReferenceFrame) -> Figure:
 
 
 def plot_profile(profile: Profile, fit: LossLawFit, ax: Axes, *, read: int | None = None) -> Axes:
-    """The objective along an exponent with everything else at its best; all optima, the 95% region.
+    """Draw the objective along an exponent with the other constants at their best, all optima, and the 95% region.
 
     Parameters
     ----------
     read : int, optional
-        Index of the optimum that a frame reads: filled, the others open.
+        Index of the optimum that a frame reads: its mark is filled, the others are open.
     """
     best = fit.best.objective
     near = profile.objective < 6 * best

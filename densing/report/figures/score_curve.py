@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def curves_figure(frame: ReferenceFrame) -> Figure:
-    """Score against loss on every benchmark of a frame, with bands and held-out points."""
+    """Draw score against loss on every benchmark of a frame, with bands and held-out points."""
     with style():
         figure, axes = panels(len(frame.benchmarks), 1.7)
         for benchmark, ax in zip(frame.benchmarks, axes, strict=True):
@@ -39,7 +39,7 @@ def curves_figure(frame: ReferenceFrame) -> Figure:
 
 
 def score_curve_figure(fit: ScoreCurveFit, path: Path, *, held_out: pd.DataFrame | None = None) -> None:
-    """One score curve, into a file."""
+    """Draw one score curve into a file."""
     with style():
         figure, ax = new_figure(SINGLE, 2.6)
         plot_score_curve(fit, ax, held_out=held_out).legend()
@@ -47,7 +47,7 @@ def score_curve_figure(fit: ScoreCurveFit, path: Path, *, held_out: pd.DataFrame
 
 
 def plot_score_curve(fit: ScoreCurveFit, ax: Axes, *, draws: Any = None, held_out: pd.DataFrame | None = None) -> Axes:
-    """Score against loss: fitted checkpoints, held-out ones, the curve and its 95% band.
+    """Draw score against loss: fitted checkpoints, held-out ones, the curve and its 95% band.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def change_figure(data: ReportData) -> Figure:
-    """Density on MMLU before and after ChatGPT."""
+    """Draw density on MMLU before and after ChatGPT."""
     with style():
         figure, ax = new_figure(DOUBLE, 3.6)
         plot_slope_change(data.change, ax, "ChatGPT")
@@ -28,7 +28,7 @@ def change_figure(data: ReportData) -> Figure:
 
 
 def plot_slope_change(change: SlopeChange, ax: Axes, event: str) -> Axes:
-    """Density against date before and after an event, each part with its frontier and line."""
+    """Draw density against date before and after an event, each part with its frontier and line."""
     ax.set(yscale="log", ylabel="density ρ on MMLU", xlabel="release date")
     crossing: list[tuple[dt.date, float]] = []
     for when, part, colour, marker in (
