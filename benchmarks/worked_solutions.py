@@ -94,7 +94,7 @@ def fit_and_draw(losses):
     """The law of each benchmark, in a figure of one panel each."""
     from densing.fit.hold_out import hold_out_largest
     from densing.fit.loss_law.fit import fit_loss_law
-    from densing.report.figures.plots import law_text, plot_loss_law
+    from densing.report.figures.loss_law import law_text, plot_loss_law
     from densing.report.figures.style import DOUBLE, new_figure, save, style
 
     laws = {}

@@ -184,16 +184,18 @@ def write_report(
     """Figures of the frame, the published density-over-time figure, and the table of the checkpoints."""
     from densing.density.sets import compute_density_set
     from densing.report.build import replacing
-    from densing.report.figures import compose as figures
+    from densing.report.figures.density_over_time import density_figure
+    from densing.report.figures.loss_law import ladder_figure
+    from densing.report.figures.score_curve import curves_figure
     from densing.report.figures.style import save_all
     from densing.trend.exponential import fit_density_trend
 
     published = compute_density_set("densing-law-2025", "published")
     trend = fit_density_trend(published)
     with replacing(out) as folder:
-        save_all(figures.ladder_figure(frame), folder / "loss_against_compute")
-        save_all(figures.curves_figure(frame), folder / "loss_to_score")
-        save_all(figures.density_figure(published, trend), folder / "density_over_time")
+        save_all(ladder_figure(frame), folder / "loss_against_compute")
+        save_all(curves_figure(frame), folder / "loss_to_score")
+        save_all(density_figure(published, trend), folder / "density_over_time")
         table = checkpoint_table(scored)
         write_csv(folder / "checkpoints.csv", "densities", table, made_from=made_from)
         (folder / "checkpoints.md").write_text(markdown_table(scored), encoding="utf-8")

@@ -86,7 +86,7 @@ def loss(
         seed=seed,
     )
     if figure is not None:
-        from densing.report.figures.compose import loss_law_figure
+        from densing.report.figures.loss_law import loss_law_figure
 
         loss_law_figure(fit, figure)
     print_json(summary.to_dict()) if json else typer.echo(str(summary))
@@ -130,7 +130,7 @@ def score(
     fit = fit_score_curve(fitted["loss"], fitted["score"], floor=floor, ceiling=ceiling, anchor=anchor, items=items)
     summary = summarise_score_fit(fit, table[held], kind=_kind(bootstrap), replicates=replicates, seed=seed)
     if figure is not None:
-        from densing.report.figures.compose import score_curve_figure
+        from densing.report.figures.score_curve import score_curve_figure
 
         score_curve_figure(fit, figure, held_out=table[held])
     print_json(summary.to_dict()) if json else typer.echo(str(summary))

@@ -1,25 +1,31 @@
-"""`densing report`: figures, tables, the page."""
+"""`densing report` writes figures, tables and the page."""
 
 from __future__ import annotations
 
+from inspect import getdoc
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from densing.cli._output import JsonFlag, print_json
+from densing.report.contents import FIGURES, TABLES
 
 
 def report(
-    out: Annotated[Path, typer.Option(help="Folder of the report; an earlier report in it is replaced.")] = Path(
-        "report"
-    ),
-    frame: Annotated[str, typer.Option(help="Reference frame of the headline.")] = "densing-law-2025",
-    highlight: Annotated[str | None, typer.Option(help="A model of the registry to point out.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the intervals.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Folder that the report is written to; an earlier report in it is replaced.")
+    ] = Path("report"),
+    frame: Annotated[
+        str, typer.Option(help="Reference frame that the headline is read in; `densing frames list` names them.")
+    ] = "densing-law-2025",
+    highlight: Annotated[
+        str | None, typer.Option(help="A model of the registry to point out in the figures and on the page.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draws that the intervals are made from.")] = 0,
     json: JsonFlag = False,
 ) -> None:
-    r"""Make every figure, table and the page from the registry and the published data.
+    r"""Make every figure, every table and the page from the registry and the published data.
 
     \b
     Examples:
@@ -32,4 +38,15 @@ def report(
     if json:
         print_json({"folder": str(out), "files": [str(path) for path in files]})
         return
-    typer.echo(f"{len(files)} files in {out}; open {out / 'index.html'}")
+    typer.echo(f"The report of {len(files)} files is in {out}; open {out / 'index.html'} to read it.")
+
+
+def _listed() -> str:
+    """Return the figures and the tables of a report, for its help."""
+    lines = []
+    for title, parts in (("Figures:", FIGURES), ("Tables:", TABLES)):
+        lines += ["", "\\b", title, *(f"  {name:<21} {part.shows}" for name, part in parts.items())]
+    return "\n".join(lines)
+
+
+report.__doc__ = f"{getdoc(report)}\n{_listed()}"

@@ -10,14 +10,13 @@ from pathlib import Path
 from densing.core.errors import InputError
 from densing.core.files import atomic_folder
 from densing.core.progress import progress_bar
+from densing.report.contents import FIGURES, TABLES, made_of
 from densing.report.data import ReportData, gather, write_artifacts
-from densing.report.figures.compose import all_figures
 from densing.report.figures.style import save_all
 from densing.report.page.build import write_page
-from densing.report.tables import all_tables
 
 MARK = ".densing-report"
-"""A file that says a folder is a report, and may be replaced by one."""
+"""A file of this name marks a folder as a report, which a newer report may replace."""
 
 
 def build_report(
@@ -30,14 +29,16 @@ def build_report(
     out : Path
         A new folder, an empty one, or an earlier report, which is replaced when the new one is whole.
     frame : str
-        Of the headline.
+        Name of the headline's reference frame.
     highlight : str, optional
         A model of the registry to point out.
+    seed : int
+        Seed of the intervals.
 
     Returns
     -------
     list of Path
-        The files, relative to `out`.
+        The files of the report, relative to `out`.
 
     Raises
     ------
@@ -52,26 +53,27 @@ def build_report(
 
 
 def fill(folder: Path, data: ReportData) -> None:
-    """Write a report into a folder."""
+    """Write every artifact, figure and table of a report, and its page, into a folder."""
     data = replace(data, artifacts=write_artifacts(data, folder))
-    figures, tables = all_figures(data), all_tables(data)
+    figures, tables = made_of(FIGURES, data), made_of(TABLES, data)
     with progress_bar("drawing the report", total=len(figures) + len(tables) + 1) as bar:
         for name, draw in figures.items():
             save_all(draw(), folder / "figures" / name)
             bar.advance()
-        for table in tables:
-            table.write(folder / "tables")
+        for name, tabulate in tables.items():
+            tabulate().write(folder / "tables", name)
             bar.advance()
         write_page(folder / "index.html", data)
         bar.advance()
 
 
 def check_replaceable(out: Path) -> None:
-    """Refuse a folder that holds something other than a report.
+    """Refuse a folder that holds something other than a report, and a file.
 
     Raises
     ------
     InputError
+        If the report may not be put there.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: there is a file of that name; choose another folder with --out")
@@ -81,7 +83,7 @@ def check_replaceable(out: Path) -> None:
 
 @contextmanager
 def replacing(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its place when the block ends without an error."""
+    """Make a new folder beside `out`, which takes its place when the block ends without an error."""
     check_replaceable(out)
     try:
         with atomic_folder(out) as folder:

@@ -1,12 +1,15 @@
-"""What a report is made of, gathered once: densities, trends, frames, corollaries, prices."""
+"""The data that a report shows, gathered once: densities, trends, frames, corollaries, prices."""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from densing.article.corollaries import Corollary, compression_table, compute_corollaries, mmlu_change, price_trend
 from densing.core.errors import InputError
@@ -25,6 +28,53 @@ if TYPE_CHECKING:
     from densing.trend.exponential import Trend
 
 SETS = ("registry", "published")
+FORECAST_DAYS = 180
+"""How far past the last model of its frontier a trend is drawn."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model among the models of a set that have a density in the frame.
+
+    Attributes
+    ----------
+    density : Density
+        Of the model, which may be out of the frame's range.
+    others : tuple of Density
+        The other models in range, the densest first.
+    date : date
+        The model's release.
+    released : tuple of Density
+        Those of the others that were out by that date.
+    """
+
+    density: Density
+    others: tuple[Density, ...]
+    date: dt.date
+    released: tuple[Density, ...]
+
+    @property
+    def place(self) -> int:
+        """How many of the others are denser than the model, or than its bound where it is out of range."""
+        known = self.density.value if math.isfinite(self.density.value) else self.density.bound
+        return sum(one.value > known for one in self.others)
+
+    def neighbours(self, each_way: int = 4) -> list[Density]:
+        """Return the model with those next to it in rank, the densest first."""
+        ranked = [*self.others[: self.place], self.density, *self.others[self.place :]]
+        return ranked[max(0, self.place - each_way) : self.place + each_way + 1]
+
+    @property
+    def text(self) -> str:
+        """The model's density, its rank, and its percentile at its release; no rank out of range."""
+        name, density = self.density.model or "this model", self.density
+        if not math.isfinite(density.value):
+            return f"{name}: ρ {density.text}, not ranked: {density.status}"
+        rank = f"{name}: ρ = {density.text}, rank {self.place + 1} of {len(self.others) + 1} in range"
+        if not self.released:
+            return f"{rank}, the first of them"
+        share = sum(one.value < density.value for one in self.released) / len(self.released)
+        return f"{rank}, denser than {share:.0%} of the {len(self.released)} out by {self.date}"
 
 
 @dataclass(frozen=True)
@@ -34,7 +84,7 @@ class ReportData:
     Attributes
     ----------
     frame : ReferenceFrame
-        The frame of the headline.
+        The reference frame of the headline.
     rows : mapping from set to frame name to FrameRow
         Densities and trends of each set of models in each frame that can read it.
     registry : Registry
@@ -77,14 +127,21 @@ class ReportData:
             return None
 
     @property
-    def card(self) -> tuple[Density, dt.date | None] | None:
-        """Density and release date of the model to point out."""
+    def card(self) -> Standing | None:
+        """Where the model to point out stands; None without such a model, or where it has no density."""
         if self.highlight is None:
             return None
-        details = self.row(self.main_set).densities.details
-        found = next((d for d in details if d.model == self.highlight), None)
-        entry = self.registry.entry(self.highlight)
-        return (found, entry.release_date) if found is not None else None
+        chosen, date = self.row(self.main_set).densities, self.registry.entry(self.highlight).release_date
+        found = next((one for one in chosen.details if one.model == self.highlight), None)
+        if found is None:
+            return None
+        dated = sorted(
+            ((one, day) for one, day in zip(chosen.details, chosen.dates, strict=True)
+             if one is not found and math.isfinite(one.value)),
+            key=lambda pair: -pair[0].value,
+        )  # fmt: skip
+        others = tuple(one for one, _ in dated)
+        return Standing(found, others, date, tuple(one for one, day in dated if day <= np.datetime64(date, "D")))
 
 
 def gather(frame: str = "densing-law-2025", *, highlight: str | None = None, seed: int = 0) -> ReportData:
@@ -93,9 +150,11 @@ def gather(frame: str = "densing-law-2025", *, highlight: str | None = None, see
     Parameters
     ----------
     frame : str
-        Of the headline; the comparison takes all frames with the same benchmarks.
+        Name of the headline's reference frame; the comparison takes all frames with the same benchmarks.
     highlight : str, optional
         A model of the registry to point out.
+    seed : int
+        Seed of the intervals.
 
     Raises
     ------

@@ -29,29 +29,26 @@ class Table:
 
     Attributes
     ----------
-    name : str
-        Of its files.
     title : str
     rows : DataFrame
         Numbers, for CSV.
     shown : DataFrame
-        The same for people: rounded, with units in the headings and intervals in one cell.
+        The same numbers for people: rounded, with units in the headings and intervals in one cell.
     source : str
-        Where the numbers stand.
+        The artifact that the numbers stand in.
     """
 
-    name: str
     title: str
     rows: pd.DataFrame
     shown: pd.DataFrame
     source: str
 
     def csv(self) -> str:
-        """Comma-separated values; cells that a spreadsheet would run are defused."""
+        """Return comma-separated values, in which no cell is one that a spreadsheet would run."""
         return self.rows.map(harmless).to_csv(index=False, lineterminator="\n")
 
     def markdown(self) -> str:
-        """A Markdown table with its title and source."""
+        """Return a Markdown table with its title and source."""
         header = [markdown_text(str(column)) for column in self.shown]
         lines = [f"**{markdown_text(self.title)}**", "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
         for row in self.shown.itertuples(index=False):
@@ -59,7 +56,7 @@ class Table:
         return "\n".join([*lines, "", f"Numbers: `{self.source}`", ""])
 
     def latex(self) -> str:
-        """A LaTeX table in the style of booktabs, with caption and source."""
+        """Return a LaTeX table in the style of booktabs, with caption and source."""
         header = " & ".join(latex_text(str(column)) for column in self.shown)
         body = [
             " & ".join(latex_text(str(cell)) for cell in row) + r" \\" for row in self.shown.itertuples(index=False)
@@ -81,12 +78,12 @@ class Table:
             ]
         )
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write all three forms."""
+    def write(self, folder: Path, name: str) -> list[Path]:
+        """Write the table in all three forms, as files of one name, and return their paths."""
         forms: dict[str, Callable[[], str]] = {"csv": self.csv, "md": self.markdown, "tex": self.latex}
         paths = []
         for ending, make in forms.items():
-            path = folder / f"{self.name}.{ending}"
+            path = folder / f"{name}.{ending}"
             with atomic(path) as file:
                 file.write(make())
             paths.append(path)
@@ -94,7 +91,7 @@ class Table:
 
 
 def markdown_text(text: str) -> str:
-    """Foreign text that a Markdown table shows as it is."""
+    """Return text escaped so that a Markdown table shows it as it is."""
     escaped = re.sub(r"([\\`*_{}\[\]<>|#!~])", r"\\\1", " ".join(text.split()))
     return escaped.replace("&", "&amp;")
 
@@ -108,7 +105,7 @@ _LATEX = {
 
 
 def latex_text(text: str) -> str:
-    """Foreign text that LaTeX sets as it is."""
+    """Return text escaped so that LaTeX sets it as it is."""
     plain = " ".join(text.split())
     return "".join(_LATEX.get(letter, letter) for letter in re.findall(r"N̂|.", plain))
 
@@ -118,7 +115,7 @@ def _numeric(column: pd.Series[Any]) -> bool:
 
 
 def densities_table(data: ReportData, which: str) -> Table:
-    """Every model of a set, the densest first."""
+    """Tabulate every model of a set, the densest first."""
     row = data.row(which)
     frame = row.densities.to_frame()
     shown = [
@@ -136,7 +133,7 @@ def densities_table(data: ReportData, which: str) -> Table:
         for detail in frame.to_dict("records")
     ]
     title = _with_counts(f"Densities of {row.densities.title}", {INCOMPLETE: row.left_out.get(INCOMPLETE, ())})
-    return _table(data, f"densities_{which}", title, frame, shown, f"densities/{row.densities.label}")
+    return _table(data, title, frame, shown, f"densities/{row.densities.label}")
 
 
 def _density_text(detail: dict[Any, Any]) -> str:
@@ -146,7 +143,7 @@ def _density_text(detail: dict[Any, Any]) -> str:
 
 
 def frames_table(data: ReportData, which: str) -> Table:
-    """The doubling time of a set of models under every frame."""
+    """Tabulate the doubling time of a set of models under every frame."""
     import pandas as pd
 
     rows = list(data.rows[which].values())
@@ -168,16 +165,16 @@ def frames_table(data: ReportData, which: str) -> Table:
     title = f"Doubling time of {rows[0].densities.title.partition(' in frame')[0]} under every frame"
     title = _with_counts(title, of_the_set)
     source = "; ".join(str(data.artifacts.get(f"trends/{row.densities.label}", "")) for row in rows if row.trend)
-    return Table(f"frames_{which}", title, pd.DataFrame([row.to_dict() for row in rows]), pd.DataFrame(shown), source)
+    return Table(title, pd.DataFrame([row.to_dict() for row in rows]), pd.DataFrame(shown), source)
 
 
 def _with_counts(title: str, left_out: Mapping[str, Sequence[str]]) -> str:
-    """A title that says how many models are left out, and why."""
+    """Return a title that says how many models are left out, and why."""
     return "; ".join([title, *left_out_lines({why: who for why, who in left_out.items() if who})])
 
 
 def trend_table(data: ReportData, which: str) -> Table:
-    """The frontier's models and the line through them."""
+    """Tabulate the models on the frontier of a set and the line through them; the set must have a trend."""
     row = data.row(which)
     assert row.trend is not None
     members = row.trend.members_table()
@@ -201,11 +198,11 @@ def trend_table(data: ReportData, which: str) -> Table:
             f"95% full {row.texts[1]}, conditional {row.texts[2]}"
         )
     title = _with_counts(title, row.left_out)
-    return _table(data, f"trend_{which}", title, members, shown, f"trends/{row.densities.label}")
+    return _table(data, title, members, shown, f"trends/{row.densities.label}")
 
 
 def corollaries_table(data: ReportData) -> Table:
-    """What follows from the trend, beside the article's numbers."""
+    """Tabulate what follows from the trend, beside the article's numbers."""
     import pandas as pd
 
     rows = pd.DataFrame([vars(row) for row in data.corollaries])
@@ -223,11 +220,11 @@ def corollaries_table(data: ReportData) -> Table:
     label = data.row("published").densities.label if "published" in data.rows else ""
     trend = data.artifacts.get(f"trends/{label}", "the article's densities")
     source = f"{trend}; published densities on MMLU, of compressed models, and prices (Xiao et al. 2025)"
-    return Table("corollaries", "Corollaries, beside the article's numbers", rows, pd.DataFrame(shown), source)
+    return Table("Corollaries, beside the article's numbers", rows, pd.DataFrame(shown), source)
 
 
 def compression_table(data: ReportData) -> Table:
-    """Compressed models and their parents."""
+    """Tabulate compressed models and their parents."""
     shown = [
         {
             "model": r["model"], "parent": r["parent"], "density ρ": f"{r['density']:.3g}",
@@ -239,7 +236,6 @@ def compression_table(data: ReportData) -> Table:
     import pandas as pd
 
     return Table(
-        "compression",
         "Compressed models and the models they were made from",
         data.compression,
         pd.DataFrame(shown),
@@ -247,19 +243,7 @@ def compression_table(data: ReportData) -> Table:
     )
 
 
-def _table(
-    data: ReportData, name: str, title: str, rows: pd.DataFrame, shown: Sequence[dict[str, Any]], artifact: str
-) -> Table:
+def _table(data: ReportData, title: str, rows: pd.DataFrame, shown: Sequence[dict[str, Any]], artifact: str) -> Table:
     import pandas as pd
 
-    return Table(name, title, rows, pd.DataFrame(list(shown)), str(data.artifacts.get(artifact, artifact)))
-
-
-def all_tables(data: ReportData) -> list[Table]:
-    """Every table that the data allow."""
-    tables = [corollaries_table(data), compression_table(data)]
-    for which in data.rows:
-        tables += [densities_table(data, which), frames_table(data, which)]
-        if data.row(which).trend is not None:
-            tables.append(trend_table(data, which))
-    return tables
+    return Table(title, rows, pd.DataFrame(list(shown)), str(data.artifacts.get(artifact, artifact)))

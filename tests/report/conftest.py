@@ -9,6 +9,7 @@ import pytest
 
 from densing.models.changes import add
 from densing.models.registry import ModelEntry, ScoreEntry
+from densing.report.build import fill, replacing
 from densing.report.data import gather, write_artifacts
 from densing.report.page.build import write_page
 
@@ -25,6 +26,21 @@ HOSTILE = (
 HOSTILE_FAMILY = "<img src=x onerror=alert(2)>"
 HOSTILE_SOURCE = "</script><script>alert(3)</script>"
 HOSTILE_NOTE = '" onmouseover="alert(4)" <!-- <svg onload=alert(5)>'
+
+
+@pytest.fixture(scope="session")
+def data():
+    """What the command gathers from the shipped registry, with a model to point out."""
+    return gather(highlight="Qwen2.5-7B")
+
+
+@pytest.fixture(scope="session")
+def built(data, tmp_path_factory):
+    """A whole report of it."""
+    out = tmp_path_factory.mktemp("built") / "report"
+    with replacing(out) as folder:
+        fill(folder, data)
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Figures and tables: the same bytes twice, hostile names harmless, edges drawn instead of crashing."""
+"""Figures and tables: hostile names harmless, edges drawn instead of crashing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import csv
 import datetime as dt
 import io
 import itertools
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,13 +20,13 @@ from densing.core.errors import InputError
 from densing.density.densities import compute_densities
 from densing.density.sets import DensitySet
 from densing.frame.store import write_frame
-from densing.report.build import MARK, build_report, fill, replacing
-from densing.report.data import gather
-from densing.report.figures import plots
-from densing.report.figures.compose import all_figures, density_figure, loss_law_figure
+from densing.report.build import MARK, build_report, replacing
+from densing.report.contents import FIGURES, TABLES, made_of
+from densing.report.figures.density_over_time import density_figure
+from densing.report.figures.loss_law import loss_law_figure, plot_loss_law
 from densing.report.figures.scales import round_ticks
 from densing.report.figures.style import new_figure, save, shortened
-from densing.report.tables import all_tables, latex_text, markdown_text
+from densing.report.tables import latex_text, markdown_text
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -39,20 +36,6 @@ HOSTILE = [
     "=cmd()",
     r"\textbf{x}_%#~^",
 ]
-
-
-@pytest.fixture(scope="module")
-def data():
-    return gather(highlight="Qwen2.5-7B")
-
-
-@pytest.fixture(scope="module")
-def built(data, tmp_path_factory):
-    """A whole report."""
-    out = tmp_path_factory.mktemp("built") / "report"
-    with replacing(out) as folder:
-        fill(folder, data)
-    return out
 
 
 def made_set(names, scores, start=dt.date(2023, 3, 1)):
@@ -68,27 +51,16 @@ def made_set(names, scores, start=dt.date(2023, 3, 1)):
     )  # fmt: skip
 
 
-def test_the_command_makes_the_same_bytes_in_another_process(built, tmp_path):
-    """All figures, tables, artifacts and the page, gathered and drawn anew."""
-    again = tmp_path / "again"
-    command = [sys.executable, "-m", "densing", "report", "--highlight", "Qwen2.5-7B", "--out", str(again)]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "7"})
-    files = {path.relative_to(built): path for path in built.rglob("*") if path.is_file()}
-    assert {path.relative_to(again) for path in again.rglob("*") if path.is_file()} == set(files)
-    for path, first in files.items():
-        assert (again / path).read_bytes() == first.read_bytes(), path
-
-
 def test_the_figures_are_those_wanted_in_three_formats(built, data):
-    wanted = {f"{name}.{kind}" for name in all_figures(data) for kind in ("png", "svg", "pdf")}
+    wanted = {f"{name}.{kind}" for name in made_of(FIGURES, data) for kind in ("png", "svg", "pdf")}
     assert {path.name for path in (built / "figures").iterdir()} == wanted
     assert {"ladder", "score_curves", "profiles", "density_registry", "density_published", "frames_published",
-            "compression", "prices", "before_after_chatgpt", "card"} <= set(all_figures(data))  # fmt: skip
+            "compression", "prices", "before_after_chatgpt", "card"} <= set(made_of(FIGURES, data))  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["density_registry", "density_published", "prices", "before_after_chatgpt"])
 def test_labels_do_not_cover_each_other(data, name):
-    figure = all_figures(data)[name]()
+    figure = made_of(FIGURES, data)[name]()
     figure.draw_without_rendering()
     boxes = [t.get_window_extent() for t in figure.axes[0].texts if t.get_path_effects()]
     assert len(boxes) >= 9
@@ -97,7 +69,7 @@ def test_labels_do_not_cover_each_other(data, name):
 
 
 def test_nothing_sticks_out_of_a_figure(data):
-    for name, draw in all_figures(data).items():
+    for name, draw in made_of(FIGURES, data).items():
         figure = draw()
         figure.draw_without_rendering()
         box, page = figure.get_tightbbox(), figure.get_size_inches()
@@ -105,7 +77,9 @@ def test_nothing_sticks_out_of_a_figure(data):
 
 
 def test_a_family_is_told_by_its_shape_too(data):
-    marks = [c for c in all_figures(data)["density_registry"]().axes[0].collections if isinstance(c, PathCollection)]
+    marks = [
+        c for c in made_of(FIGURES, data)["density_registry"]().axes[0].collections if isinstance(c, PathCollection)
+    ]
     shapes = {c.get_label(): c.get_paths()[0].vertices.tobytes() for c in marks if not c.get_label().startswith("_")}
     assert len(shapes) == 7
     assert len(set(shapes.values())) == 7
@@ -164,8 +138,8 @@ def test_a_frame_of_another_schema_is_refused_by_name_before_anything_is_written
 
 
 def test_tables_are_the_same_bytes_twice_and_name_their_source(data):
-    first, second = all_tables(data), all_tables(data)
-    for one, two in zip(first, second, strict=True):
+    for make in made_of(TABLES, data).values():
+        one, two = make(), make()
         assert (one.csv(), one.markdown(), one.latex()) == (two.csv(), two.markdown(), two.latex())
         assert one.source
         assert one.source.split(";")[0] in one.markdown()
@@ -173,7 +147,7 @@ def test_tables_are_the_same_bytes_twice_and_name_their_source(data):
 
 
 def test_the_numbers_of_a_table_are_those_of_the_set(data):
-    table = next(t for t in all_tables(data) if t.name == "densities_registry")
+    table = made_of(TABLES, data)["densities_registry"]()
     row = data.row("registry")
     values = dict(zip(row.densities.names, row.densities.values, strict=True))
     for read in csv.DictReader(io.StringIO(table.csv())):
@@ -185,7 +159,8 @@ def test_hostile_names_are_only_text(data):
     trend = fit_trend(chosen.dates, chosen.values, models=chosen.names, replicates=200)
     row = replace(data.row("registry"), densities=chosen, trend=trend)
     hostile = replace(data, rows={"registry": {"densing-law-2025": row}}, highlight=None)
-    for table in all_tables(hostile):
+    for make in made_of(TABLES, hostile).values():
+        table = make()
         for cells in csv.reader(io.StringIO(table.csv())):
             assert not any(cell.startswith(("=", "@", "\t")) for cell in cells)
         assert "<script>" not in table.markdown()
@@ -216,7 +191,7 @@ def test_one_model_none_in_range_and_no_frontier_are_drawn(names, scores, tmp_pa
 def test_axes_level_functions_return_their_axes():
     fit = load_frame("densing-law-2025").law_fit()
     _, ax = new_figure(3.5, 2.5)
-    assert plots.plot_loss_law(fit, ax) is ax
+    assert plot_loss_law(fit, ax) is ax
     labels = ax.get_xlabel(), ax.get_ylabel()
     assert labels == ("training compute 6·N·D (FLOP)", "conditional loss (nats/token)")
 
@@ -224,7 +199,7 @@ def test_axes_level_functions_return_their_axes():
 def test_every_optimum_is_drawn(tmp_path):
     fit = load_frame("densing-law-2025").law_fit()
     _, ax = new_figure(3.5, 2.5)
-    plots.plot_loss_law(fit, ax)
+    plot_loss_law(fit, ax)
     sizes = len(np.unique(fit.params))
     assert sum(line.get_linestyle() == "--" for line in ax.lines) == sizes * (len(fit.optima) - 1)
     loss_law_figure(fit, tmp_path / "law.svg")

@@ -59,6 +59,28 @@ class ScoreCurve:
         return np.array([self.c, self.gamma, self.l, self.d])
 
 
+def score_band(constants: FloatArray, loss: ArrayLike, level: float = 0.95) -> FloatArray:
+    """Return the percentile band of the scores that draws of a curve's constants give at each loss.
+
+    Parameters
+    ----------
+    constants : array, shape (R, 4)
+        c, gamma, l, d of each draw; a draw with NaN is missing and does not count.
+    loss : array, shape (n,)
+        Nats per token.
+    level : float
+        Share of the draws inside the band, 0 to 1.
+
+    Returns
+    -------
+    array, shape (2, n)
+        Lower and upper edge, percent.
+    """
+    c, gamma, middle, d = (constants[:, i : i + 1] for i in range(4))
+    scores = c * expit(gamma * (np.asarray(loss, float) - middle)) + d
+    return np.asarray(np.nanquantile(scores, [(1 - level) / 2, (1 + level) / 2], axis=0))
+
+
 @dataclass(frozen=True)
 class ScoreCurveOptimum(ScoreCurve):
     """One optimum of a fit of the score curve.

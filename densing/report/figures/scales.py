@@ -1,4 +1,4 @@
-"""What a scale turns a number into: ticks at round numbers, dates, areas, shades."""
+"""Scales: ticks at round numbers, dates on an axis, areas of marks, shades of ordered groups."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEPS = ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
-"""Steps within a decade, the finest first."""
+"""Ticks within a decade, the finest steps first."""
 
 
 def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers for a logarithmic axis: the finest steps that give at most so many."""
+    """Return round numbers for a logarithmic axis: those of the finest steps that give at most so many."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     for steps in STEPS:
         ticks = np.outer(decades, steps).ravel()
@@ -40,7 +40,7 @@ def _plain(value: float) -> str:
 
 
 def date_ticks(ax: Axes) -> Axes:
-    """Months and years on the horizontal axis."""
+    """Write months and years on the horizontal axis."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=4, maxticks=9)
@@ -50,12 +50,12 @@ def date_ticks(ax: Axes) -> Axes:
 
 
 def mark_area(params: float | None) -> float:
-    """Area of a model's mark in square points: large models look larger, small ones stay visible."""
+    """Return the area of a model's mark in square points: it grows with the square root of the size."""
     return 22.0 if not params else float(np.clip(7 * (params / 1e9) ** 0.5, 10, 140))
 
 
 def shades(count: int) -> list[tuple[float, float, float]]:
-    """Colours from light to dark for ordered groups, distinct in grey."""
+    """Return colours from light to dark for ordered groups, which stay distinct in grey."""
     import seaborn as sns
 
     return list(sns.color_palette("viridis_r", count + 1)[1:])

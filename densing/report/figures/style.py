@@ -1,4 +1,4 @@
-"""The look of the figures: journal widths, colours that survive grey and colour-blindness, stable bytes."""
+"""The look of the figures: journal widths, colours for grey print and colour-blind readers, stable bytes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 SINGLE, DOUBLE = 3.5, 7.2
-"""Widths of one and of two columns, inches."""
+"""Widths of a figure over one column of a journal and over two, inches."""
 FORMATS = ("png", "svg", "pdf")
 INK, QUIET, FAINT = "#222222", "#5f5f5f", "#8a8a8a"
-"""Of text and lines, of text beside them, of what stays behind."""
+"""Colours of text and lines, of the text beside them, and of what stays in the background."""
 PALETTE = ("#0067a6", "#bf4b00", "#00785a", "#a13f86", "#8a6100", "#5d4ba0")
 """The page's colours: Okabe and Ito's hues, dark enough for thin marks on white."""
 MARKERS = ("s", "^", "D", "P", "*", "v")
-"""One per colour, for readers in grey; the circle is left to what has no colour."""
+"""One shape per colour, so that families differ in grey too; the circle is left to what has no colour."""
 
 _SETTINGS: Any = {
     "font.size": 8,
@@ -59,7 +59,7 @@ _SETTINGS: Any = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Matplotlib in the look of the reports, without a window."""
+    """Give Matplotlib the look of the reports while the block runs."""
     import matplotlib as mpl
 
     with mpl.rc_context(_SETTINGS):
@@ -67,7 +67,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:
-    """A figure and its axes, outside of pyplot's global state."""
+    """Make a figure of a width and height in inches, and its axes, outside of pyplot's global state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
@@ -106,12 +106,14 @@ def label_points(
     avoid: Sequence[tuple[Any, float]] = (),
     strong: str | None = None,
 ) -> list[Text]:
-    """Names beside points, moved apart until none covers another, a point or a line; needs the axes' final limits.
+    """Write names beside points, and move them until none covers another, a point or a line.
+
+    The axes must have their final limits.
 
     Parameters
     ----------
     avoid : sequence of (x, y)
-        Other points, and points along lines.
+        Other points, and points along lines, that no name may cover.
     strong : str, optional
         The name to point out.
     """
@@ -147,6 +149,6 @@ def label_points(
 
 
 def shortened(name: str, length: int = 28) -> str:
-    """A foreign name that fits on a figure; dollar signs do not start a formula."""
+    """Return a name cut to a length that fits on a figure, in which dollar signs do not start a formula."""
     plain = " ".join(name.split()).replace("$", r"\$")
     return plain if len(plain) <= length else plain[: length - 1] + "…"

@@ -1,8 +1,8 @@
 """The page: one HTML file that needs no network and runs nothing but its own script.
 
 Charts are drawn with D3 rather than with Plotly: plotly.js alone is 4.8 MB and takes most of a second to
-parse, D3 is 0.3 MB, and what it draws are elements of the page, which take the keyboard's focus, follow the
-theme's CSS and are read out by screen readers.
+parse, D3 is 0.2 MB, and what it draws are elements of the page, which take the keyboard's focus, follow the
+theme's CSS and are read out by screen readers. D3 itself is read from the package mpld3, which carries it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 from functools import cache
+from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,22 +34,22 @@ def write_page(path: Path, data: ReportData) -> None:
     Parameters
     ----------
     path : Path
-        Of the HTML file.
+        Where the HTML file is written.
     data : ReportData
-        With `artifacts` where they were written, so that the page names the files its numbers stand in.
+        Its `artifacts` say where they were written, so that the page names the files its numbers stand in.
     """
     with atomic(path) as file:
         file.write(page(data))
 
 
 def page(data: ReportData) -> str:
-    """The page's HTML.
+    """Return the page's HTML.
 
     Names, sources and notes are foreign text: they reach the page as JSON in a data block, from which the
     script makes text nodes and attributes, or through Jinja's escaping. The page's own policy lets a browser
     run the two scripts and the style sheet of these hashes, and load nothing.
     """
-    style, library, script = _text("page.css"), _vendored("d3.min.js"), "\n".join(map(_text, SCRIPTS))
+    style, library, script = _text("page.css"), _d3(), "\n".join(map(_text, SCRIPTS))
     policy = {
         "default-src": "'none'",
         "script-src": f"{_hash(library)} {_hash(script)}",
@@ -71,13 +72,13 @@ def page(data: ReportData) -> str:
             credit=CREDIT,
             version=__version__,
             library_version=library.partition("\n")[0].split()[2],
-            library_licence=_vendored("d3.LICENSE"),
+            library_licence=_text("d3.LICENSE"),
         )
     )
 
 
 def _data_block(data: dict[str, Any]) -> str:
-    """JSON that cannot end its script element: no `<` is left in it."""
+    """Return JSON that cannot end its script element: no `<` is left in it."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
@@ -89,12 +90,14 @@ def _hash(code: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(loader=PackageLoader("densing.report"), autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=PackageLoader("densing.report.page"), autoescape=True, undefined=StrictUndefined)
 
 
 def _text(name: str) -> str:
-    return files("densing.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return files("densing.report.page").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _vendored(name: str) -> str:
-    return files("densing.report").joinpath("vendor", name).read_text(encoding="utf-8")
+def _d3() -> str:
+    """Return the code of D3 5, found without importing the package that carries it."""
+    path = distribution("mpld3").locate_file("mpld3/js/d3.v5.min.js")
+    return Path(str(path)).read_text(encoding="utf-8")

@@ -18,24 +18,22 @@ from densing.density.densities import Density
 from densing.density.published import published_densities
 from densing.frame.inversion import Range
 from densing.models.registry import ScoreEntry
-from densing.report.data import ReportData
+from densing.report.data import FORECAST_DAYS, ReportData
 from densing.trend.exponential import DAYS_PER_MONTH, Trend, left_out_lines
 from densing.trend.frontier import date_of, days_since
 from densing.trend.rulers import FrameRow
 
-FORECAST_DAYS = 180
-"""How far past the last model the trend is drawn."""
 CREDIT = "Xiao et al. 2025, doi 10.1038/s42256-025-01137-0, CC BY 4.0, values read from its figures"
 
 
 class SharedTexts:
-    """Texts that many rows share, kept once; a row holds their place."""
+    """Keeps each text that many rows share once; a row holds its place."""
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
 
     def place(self, text: str) -> int:
-        """Where a text stands in `all`."""
+        """Return where a text stands in `all`."""
         return self._places.setdefault(text, len(self._places))
 
     @property
@@ -45,7 +43,7 @@ class SharedTexts:
 
 
 def page_data(data: ReportData) -> dict[str, Any]:
-    """Everything the page shows, ready for JSON; numbers that are not finite are None.
+    """Return everything the page shows, ready for JSON; numbers that are not finite are None.
 
     Returns
     -------

@@ -12,9 +12,10 @@ const isPowerOfTen = (value) => Math.abs(Math.log10(value) - Math.round(Math.log
 
 /** Shape and colour of the six families with most models; the others share a grey circle. */
 function familyLooks(models) {
-  const counts = d3.rollups(models.filter((model) => model.family), (group) => group.length, (model) => model.family);
-  counts.sort(([a, m], [b, n]) => n - m || a.localeCompare(b, "en"));
-  return new Map(counts.slice(0, SHAPES.length).map(([family], i) => [family, { shape: SHAPES[i], colour: `var(--series-${i + 1})` }]));
+  const counts = new Map();
+  for (const { family } of models) if (family) counts.set(family, (counts.get(family) ?? 0) + 1);
+  const ordered = [...counts].sort(([a, m], [b, n]) => n - m || a.localeCompare(b, "en"));
+  return new Map(ordered.slice(0, SHAPES.length).map(([family], i) => [family, { shape: SHAPES[i], colour: `var(--series-${i + 1})` }]));
 }
 
 function describe(row) {
@@ -25,6 +26,12 @@ function describe(row) {
     `released ${row.date}`,
     row.status + (row.frontier ? ", on the frontier" : ""),
   ].filter(Boolean).join(", ");
+}
+
+/** One element per datum under a selection's parent: those left over go, those missing are appended. */
+function joined(selection, append) {
+  selection.exit().remove();
+  return append(selection.enter()).merge(selection);
 }
 
 function createChart(root, onActive) {
@@ -57,8 +64,11 @@ function createChart(root, onActive) {
   let active = null;
 
   const zoom = d3.zoom().scaleExtent([1, 60])
-    .filter((event) => (event.type === "wheel" ? event.ctrlKey || event.metaKey
-      : event.type.startsWith("touch") ? event.touches.length === 2 : event.button === 0))
+    .filter(() => {
+      const { event } = d3;
+      if (event.type === "wheel") return event.ctrlKey || event.metaKey;
+      return event.type.startsWith("touch") ? event.touches.length === 2 : event.button === 0;
+    })
     .on("zoom", () => draw(0));
   svg.call(zoom).on("dblclick.zoom", null);
 
@@ -87,9 +97,9 @@ function createChart(root, onActive) {
     const [first, last] = days[0] ? days : [new Date("2023-01-01"), new Date("2024-01-01")];
     const [low, high] = values[0] ? values : [0.01, 1];
     const pad = Math.max(20 * 864e5, (last - first) * 0.03);
-    baseX = d3.scaleUtc([+first - pad, +last + (trend ? 0 : pad)], [margin.left, width - margin.right]);
-    const range = [height - margin.bottom, margin.top];
-    baseY = kind === "log" ? d3.scaleLog([low / 1.8, high * 2.2], range) : d3.scaleLinear([0, high * 1.08], range);
+    baseX = d3.scaleUtc().domain([+first - pad, +last + (trend ? 0 : pad)]).range([margin.left, width - margin.right]);
+    baseY = kind === "log" ? d3.scaleLog().domain([low / 1.8, high * 2.2]) : d3.scaleLinear().domain([0, high * 1.08]);
+    baseY.range([height - margin.bottom, margin.top]);
   }
 
   function draw(duration) {
@@ -118,8 +128,8 @@ function createChart(root, onActive) {
     yAxis.attr("transform", `translate(${margin.left},0)`)
       .call(d3.axisLeft(y).ticks(yTicks, y.domain()[1] >= 1e4 ? "~s" : kind === "log" && view.k < 3 ? "~g" : undefined).tickSizeOuter(0));
     yTitle.attr("x", 4).attr("y", 12);
-    grid.selectAll("line").data(y.ticks(yTicks).filter((tick) => kind !== "log" || view.k >= 3 || isPowerOfTen(tick)))
-      .join("line").attr("x1", margin.left).attr("x2", width - margin.right).attr("y1", y).attr("y2", y);
+    const ticks = y.ticks(yTicks).filter((tick) => kind !== "log" || view.k >= 3 || isPowerOfTen(tick));
+    joined(grid.selectAll("line").data(ticks), (enter) => enter.append("line")).attr("x1", margin.left).attr("x2", width - margin.right).attr("y1", y).attr("y2", y);
   }
 
   /** Names beside the frontier's models and the highlighted one, each at the first free place around its mark. */
@@ -133,7 +143,7 @@ function createChart(root, onActive) {
     const [left, top, right, bottom] = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const free = ([a, b, c, d]) => a > left && b > top && c < right && d < bottom &&
       !taken.some(([e, f, g, h]) => a < g && c > e && b < h && d > f);
-    names.selectAll("text").data(wanted, (row) => row.name).join("text").order()
+    joined(names.selectAll("text").data(wanted, (row) => row.name), (enter) => enter.append("text")).order()
       .text((row) => shortened(row.name, width < 520 ? 16 : 28))
       .classed("highlight", (row) => row.highlighted)
       .each(function placed(row) {
@@ -182,18 +192,23 @@ function createChart(root, onActive) {
   const first = () => visible.find((row) => row.highlighted) ?? visible.findLast((row) => row.frontier) ?? visible[0];
 
   function nearest(event) {
-    const [px, py] = d3.pointer(event, svg.node());
-    const best = d3.least(visible, (row) => Math.hypot(x(row.day) - px, y(row.density) - py));
-    return best && Math.hypot(x(best.day) - px, y(best.density) - py) <= REACH ? best : null;
+    const [px, py] = d3.clientPoint(svg.node(), event);
+    let best = null, distance = REACH;
+    for (const row of visible) {
+      const away = Math.hypot(x(row.day) - px, y(row.density) - py);
+      if (away <= distance) [best, distance] = [row, away];
+    }
+    return best;
   }
 
-  function step(event) {
+  function step() {
+    const { event } = d3;
     const keys = { ArrowRight: ["day", 1], ArrowLeft: ["day", -1], ArrowUp: ["density", 1], ArrowDown: ["density", -1] };
     const from = d3.select(event.target).datum();
     let next = null;
     if (event.key in keys) {
       const [by, direction] = keys[event.key];
-      const ordered = d3.sort(visible, (a, b) => a[by] - b[by] || d3.ascending(a.name, b.name));
+      const ordered = [...visible].sort((a, b) => a[by] - b[by] || d3.ascending(a.name, b.name));
       next = ordered[ordered.indexOf(from) + direction] ?? from;
     } else if (event.key === "Home" || event.key === "End") next = visible.at(event.key === "Home" ? 0 : -1);
     else if (event.key === "+" || event.key === "=") zoomBy(1.5);
@@ -208,9 +223,9 @@ function createChart(root, onActive) {
   const zoomBy = (factor) => svg.call(zoom.scaleBy, factor);
   const reset = () => svg.call(zoom.transform, d3.zoomIdentity);
 
-  svg.on("pointermove", (event) => { const row = nearest(event); if (row) activate(row); })
-    .on("click", (event) => { const row = nearest(event); if (row) activate(row); });
-  marks.on("focusin", (event) => activate(d3.select(event.target).datum())).on("keydown", step);
+  const activateNearest = () => { const row = nearest(d3.event); if (row) activate(row); };
+  svg.on("pointermove", activateNearest).on("click", activateNearest);
+  marks.on("focusin", () => activate(d3.select(d3.event.target).datum())).on("keydown", step);
   new ResizeObserver(() => {
     if (root.clientWidth === width || !root.clientWidth) return;
     measure();
@@ -225,7 +240,7 @@ function createChart(root, onActive) {
     /** Models of the set, of which some pass the filters, and their trend. */
     show(rows, passing, newTrend, newLooks) {
       all = rows;
-      visible = d3.sort(passing.filter((row) => row.drawn), (row) => row.day, (row) => row.name);
+      visible = passing.filter((row) => row.drawn).sort((a, b) => a.day - b.day || d3.ascending(a.name, b.name));
       trend = newTrend && { ...newTrend, line: newTrend.line.map((d) => ({ ...d, day: new Date(d.date) })) };
       looks = newLooks;
       const known = new Map(visible.map((row) => [row.name, row]));
@@ -233,17 +248,15 @@ function createChart(root, onActive) {
       active = known.get(before?.name) ?? first() ?? null;
       svg.property("__zoom", d3.zoomIdentity);
       domains();
-      marks.selectAll(".model").data(visible, (row) => row.name).join(
-        (enter) => {
-          const g = enter.append("g").attr("class", "model").attr("role", "listitem")
-            .attr("transform", (row) => `translate(${baseX(row.day)},${baseY(row.density)})`);
-          g.append("path");
-          return g;
-        },
-      ).order().attr("aria-label", describe).attr("tabindex", (row) => (row === active ? 0 : -1))
-        .select("path").attr("d", (row) => d3.symbol(look(row).shape, markArea(row.size))()).style("fill", (row) => look(row).colour);
-      rings.selectAll("circle").data(visible.filter((row) => row.frontier || row.highlighted), (row) => row.name)
-        .join((enter) => enter.append("circle").attr("transform", (row) => `translate(${baseX(row.day)},${baseY(row.density)})`))
+      const atBase = (row) => `translate(${baseX(row.day)},${baseY(row.density)})`;
+      joined(marks.selectAll(".model").data(visible, (row) => row.name), (enter) => {
+        const g = enter.append("g").attr("class", "model").attr("role", "listitem").attr("transform", atBase);
+        g.append("path");
+        return g;
+      }).order().attr("aria-label", describe).attr("tabindex", (row) => (row === active ? 0 : -1))
+        .select("path").attr("d", (row) => d3.symbol().type(look(row).shape).size(markArea(row.size))()).style("fill", (row) => look(row).colour);
+      const ringed = visible.filter((row) => row.frontier || row.highlighted);
+      joined(rings.selectAll("circle").data(ringed, (row) => row.name), (enter) => enter.append("circle").attr("transform", atBase))
         .classed("highlight", (row) => row.highlighted)
         .attr("r", (row) => Math.sqrt(markArea(row.size) / Math.PI) + 3);
       empty.attr("x", width / 2).attr("y", height / 2)

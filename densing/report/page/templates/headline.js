@@ -39,7 +39,7 @@ function svgPart(tag, attributes) {
 function plotScale(trends) {
   const longest = d3.max(trends, (trend) => trend.doubling_days);
   const top = d3.max(trends, (trend) => Math.min(trend.high ?? Infinity, 3 * longest));
-  return d3.scaleLinear([0, top ?? 1], [0, 100]).nice(3);
+  return d3.scaleLinear().domain([0, top ?? 1]).range([0, 100]).nice(3);
 }
 
 function intervalPlot(trend, scale) {

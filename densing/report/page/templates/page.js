@@ -36,7 +36,7 @@ function showLegend(looks) {
     const svg = svgPart("svg", { width: 2 * Math.ceil(Math.sqrt(area)), height: 2 * Math.ceil(Math.sqrt(area)), "aria-hidden": "true", viewBox: "-10 -10 20 20" });
     const half = Math.ceil(Math.sqrt(area));
     svg.setAttribute("viewBox", `${-half} ${-half} ${2 * half} ${2 * half}`);
-    const path = svgPart("path", { d: d3.symbol(shape, area)() });
+    const path = svgPart("path", { d: d3.symbol().type(shape).size(area)() });
     path.style.fill = colour;
     svg.append(path);
     return svg;
@@ -58,13 +58,13 @@ function showModels() {
   table.filter(passes);
   showLegend(looks);
   byId("none-shown").hidden = passing.length > 0;
-  const densest = d3.greatest(passing, (row) => row.density ?? -Infinity);
+  const densest = passing.reduce((best, row) => (row.inRange && row.density > (best?.density ?? -Infinity) ? row : best), null);
   const outside = passing.filter((row) => !row.inRange).length, undated = passing.length - drawn.length - outside;
   byId("shown").replaceChildren(
     `${passing.length} of ${rows.length} models`,
     outside ? `, ${outside} of them out of range and only in the table` : "",
     undated ? `, ${undated} without a date and only in the table` : "",
-    ...(densest && densest.inRange ? ["; the densest: ", element("bdi", {}, densest.name), `, ρ ${densest.density_text}`] : []),
+    ...(densest ? ["; the densest: ", element("bdi", {}, densest.name), `, ρ ${densest.density_text}`] : []),
   );
   const chosen = [...form.querySelectorAll("[name=family]:checked")].map((box) => box.value);
   byId("family-choice").textContent = chosen.length ? chosen.join(", ") : "all";

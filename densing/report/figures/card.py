@@ -1,0 +1,47 @@
+"""One model's density among its neighbours in rank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from densing.frame.frame import Range
+from densing.report.figures.scales import plain_log_ticks
+from densing.report.figures.style import DOUBLE, INK, PALETTE, new_figure, shortened, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from densing.report.data import ReportData, Standing
+
+
+def card_figure(data: ReportData) -> Figure:
+    """Draw the highlighted model's density among its neighbours; the report's data must have one."""
+    assert data.card is not None
+    with style():
+        figure, ax = new_figure(DOUBLE, 2.8)
+        plot_card(data.card, ax)
+        return figure
+
+
+def plot_card(standing: Standing, ax: Axes) -> Axes:
+    """Draw one model among its neighbours in rank: values and intervals, its own in colour."""
+    window = standing.neighbours()[::-1]
+    for row, one in enumerate(window):
+        own = one is standing.density
+        value, colour = one.value if np.isfinite(one.value) else one.bound, PALETTE[1] if own else INK
+        for interval, width in ((one.interval, 0.5), (one.interval_conditional, 2.4)):
+            low, high = max(interval.low, value / 300), min(interval.high, value * 300)
+            ax.plot([low, high], [row, row], color=colour, lw=width * (1.3 if own else 1))
+        mark = "o" if np.isfinite(one.value) else "<" if one.status is Range.AT_CHANCE else ">"
+        ax.plot(value, row, mark, color=colour, ms=7 if own else 4, zorder=3)
+    ax.set_yticks(range(len(window)), [shortened(one.model or "this model") for one in window])
+    for tick, one in zip(ax.get_yticklabels(), window, strict=True):
+        tick.set_fontweight("bold" if one is standing.density else "normal")
+    ax.set_title(standing.text, loc="left")
+    ax.set(xscale="log", xlabel=f"density ρ in frame {standing.density.frame} (95% full thin, conditional thick)")
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
+    return plain_log_ticks(ax, "x")

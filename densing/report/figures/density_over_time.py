@@ -1,0 +1,185 @@
+"""The headline: density against release date, the frontier, and its trend."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from densing.core.errors import InputError
+from densing.core.units import short_count
+from densing.models.registry import Registry, load_registry
+from densing.report.data import FORECAST_DAYS
+from densing.report.figures.panels import legend_below
+from densing.report.figures.scales import date_ticks, mark_area, plain_log_ticks
+from densing.report.figures.style import DOUBLE, FAINT, INK, MARKERS, PALETTE, QUIET, label_points, new_figure, style
+from densing.trend.exponential import Trend, doubling_text
+from densing.trend.frontier import date_of, days_since
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from densing.density.sets import DensitySet
+    from densing.report.data import ReportData
+
+
+def trend_figure(data: ReportData, which: str) -> Figure:
+    """Draw `density_figure` of one set of models of a report."""
+    row = data.row(which)
+    return density_figure(row.densities, row.trend, registry=data.registry, highlight=data.highlight)
+
+
+def density_figure(
+    chosen: DensitySet, trend: Trend | None, *, registry: Registry | None = None, highlight: str | None = None
+) -> Figure:
+    """Draw density against release date, the frontier, and the trend with its band and half a year of forecast.
+
+    Parameters
+    ----------
+    registry : Registry, optional
+        Where families are looked up; the shipped one where not given.
+    """
+    registry = registry or load_registry()
+    families = {}
+    for name in chosen.names:
+        with suppress(InputError):  # a printed model may have no row
+            families[name] = registry.entry(name).family
+    with style():
+        figure, ax = new_figure(DOUBLE, 4.2)
+        plot_densities(
+            chosen,
+            trend,
+            ax,
+            families=families,
+            sizes={d.model: d.size for d in chosen.details},
+            until=trend.last_date + dt.timedelta(days=FORECAST_DAYS) if trend else None,
+            highlight=highlight,
+        )
+        ax.set_title(chosen.title[:1].upper() + chosen.title[1:], loc="left")
+        _density_legend(figure, ax)
+        return figure
+
+
+def _density_legend(figure: Figure, ax: Axes) -> None:
+    """Write a legend: families and lines at one size, then what a mark's area means."""
+    from matplotlib.collections import PathCollection
+
+    handles, labels = ax.get_legend_handles_labels()
+    sizes = {short_count(size): mark_area(size) for size in (1e9, 1e10, 1e11)}
+    round_marks = [ax.scatter([], [], s=area, c=FAINT, alpha=0.75, edgecolors="white") for area in sizes.values()]
+    legend_below(figure, [*handles, *round_marks], [*labels, *(f"size {text}" for text in sizes)], 7)
+    for handle in figure.legends[0].legend_handles[: len(handles)]:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([26])
+
+
+def plot_densities(
+    chosen: DensitySet,
+    trend: Trend | None,
+    ax: Axes,
+    *,
+    families: Mapping[str, str] | None = None,
+    sizes: Mapping[str, float] | None = None,
+    until: dt.date | None = None,
+    highlight: str | None = None,
+) -> Axes:
+    """Draw density against release date: families by colour and marker, sizes by area, frontier, trend, forecast.
+
+    Parameters
+    ----------
+    families : mapping from model to family, optional
+        The six with most models get a colour; the rest are grey.
+    sizes : mapping from model to parameters, optional
+        The area of a mark grows with their square root.
+    until : date, optional
+        The trend is drawn on to here and the part past the data shaded.
+    highlight : str, optional
+        A model to point out.
+    """
+    ax.set(yscale="log", ylabel="density ρ (effective size / size)", xlabel="release date")
+    days = chosen.dates.astype("datetime64[D]").astype(object)
+    shown = [i for i, (d, use) in enumerate(zip(days, chosen.in_range, strict=True)) if d is not None and use]
+    family = [(families or {}).get(name, "") for name in chosen.names]
+    counts = {f: family.count(f) for f in set(family) if f}
+    named = sorted(counts, key=lambda f: (-counts[f], f))[:6]
+    area = [mark_area((sizes or {}).get(name)) for name in chosen.names]
+    for place, group in enumerate([*named, None]):
+        rows = [i for i in shown if (family[i] if family[i] in named else None) == group]
+        if not rows:
+            continue
+        ax.scatter(
+            [days[i] for i in rows],
+            [chosen.values[i] for i in rows],
+            s=[area[i] for i in rows],
+            c=FAINT if group is None else PALETTE[place],
+            marker="o" if group is None else MARKERS[place],
+            alpha=0.75,
+            edgecolors="white",
+            linewidths=0.4,
+            label="other families" if group is None and named else group,
+            zorder=3 if group is None else 3.1,
+        )
+    labelled = [i for i in shown if chosen.names[i] == highlight]
+    crossing: list[tuple[Any, float]] = []
+    if trend is not None and trend.censored:
+        why = trend.censored.replace(", so ", ",\nso ")
+        ax.text(0.02, 0.98, f"no trend: {why}", transform=ax.transAxes, va="top", fontsize=8, color=PALETTE[0])
+    elif trend is not None:
+        crossing = _draw_trend(trend, ax, until)
+        frontier = {trend.models[i] for i in trend.members}
+        labelled += [i for i in shown if chosen.names[i] in frontier - {highlight}]
+    for i in shown:
+        if chosen.names[i] == highlight:
+            ax.scatter([days[i]], [chosen.values[i]], s=130, facecolors="none", edgecolors=PALETTE[1], lw=1.6, zorder=6)
+    label_points(
+        ax,
+        [days[i] for i in labelled],
+        [chosen.values[i] for i in labelled],
+        [chosen.names[i] for i in labelled],
+        avoid=[*((days[i], chosen.values[i]) for i in shown), *crossing],
+        strong=highlight,
+    )
+    if shown:
+        plain_log_ticks(ax)
+    return date_ticks(ax)
+
+
+def _draw_trend(trend: Trend, ax: Axes, until: dt.date | None) -> list[tuple[Any, float]]:
+    """Draw line, band, forecast and frontier, write their numbers, and return points of the line."""
+    first, last = trend.first_date, trend.last_date
+    end = max(until or last, last)
+    calendar = [date_of(d) for d in np.linspace(*days_since([first, end]), 120)]
+    line = [trend.density(day) for day in calendar]
+    name, slope = trend.drawn_interval
+    if slope.bounded:
+        band = trend.band(calendar, slope=slope)
+        ax.fill_between(calendar, *band, color=PALETTE[0], alpha=0.13, lw=0, zorder=1, label=f"95% band, {name}")
+    ends = [first, last, end]
+    values = [trend.density(day) for day in ends]
+    ax.plot(ends[:2], values[:2], color=PALETTE[0], lw=1.4, zorder=2, label="trend")
+    members = list(trend.members)
+    ax.plot(
+        [trend.dates[i] for i in members], trend.densities[members], "o", ms=7.5, mfc="none", mec=INK, mew=0.9,
+        zorder=4, ls="none", label="frontier",
+    )  # fmt: skip
+    if end > last:
+        ax.plot(ends[1:], values[1:], color=PALETTE[0], lw=1.4, ls=(0, (4, 3)), zorder=2)
+        ax.axvspan(last, end, color="#efefef", lw=0, zorder=0)
+        ax.text(end, 0.02, "forecast ", transform=ax.get_xaxis_transform(), ha="right", color=QUIET, fontsize=7)
+    days = trend.doubling_time_days
+    text = f"doubles every {days:.0f} days" if trend.slope_per_day > 0 else f"halves every {-days:.0f} days"
+    interval = f"95% {trend.interval_name}: {doubling_text(trend.doubling_interval_days)}"
+    if trend.doubling_interval_conditional_days is not None:
+        interval += f"\nconditional: {doubling_text(trend.doubling_interval_conditional_days)}"
+    ax.text(
+        0.02, 0.98, f"{text}\n{interval}\nR² {trend.r_squared:.3f}, {len(members)} models on the frontier",
+        transform=ax.transAxes, va="top", fontsize=8, color=PALETTE[0],
+    )  # fmt: skip
+    lowest, highest = trend.densities.min(), max(trend.densities.max(), max(line))
+    margin = dt.timedelta(days=0.03 * (end - first).days)
+    ax.set(ylim=(lowest / 2.5, highest * 2.5), xlim=(first - margin, end))
+    return list(zip(calendar, line, strict=True))
