@@ -117,7 +117,7 @@ def vendor_differences(registry: Registry) -> pd.DataFrame:
             )
             if gaps.empty:
                 continue
-            largest = gaps.abs().idxmax()
+            largest = str(gaps.abs().idxmax())
             rows.append(
                 {
                     "set": name,

@@ -133,7 +133,7 @@ class ReportData:
             return None
         chosen, date = self.row(self.main_set).densities, self.registry.entry(self.highlight).release_date
         found = next((one for one in chosen.details if one.model == self.highlight), None)
-        if found is None:
+        if found is None or date is None:
             return None
         dated = sorted(
             ((one, day) for one, day in zip(chosen.details, chosen.dates, strict=True)

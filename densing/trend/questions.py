@@ -89,8 +89,8 @@ def answer_questions(
             found["size_needed"] = Answer(f"parameters needed on {describe_size(size)}", asdict(size))
         if asked.params is not None:
             date = forecast_date(trend, wanted, asked.params)
-            data = {name: str(value) for name, value in vars(date).items()}
-            found["date_reached"] = Answer(f"{short_count(asked.params)} suffices from {date}", data)
+            told = {name: str(value) for name, value in vars(date).items()}
+            found["date_reached"] = Answer(f"{short_count(asked.params)} suffices from {date}", told)
     if asked.change_at is not None:
         change = slope_change(densities.dates, densities.values, asked.change_at, models=densities.names, seed=seed)
         data = {

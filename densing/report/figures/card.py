@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from densing.frame.frame import Range
+from densing.frame.inversion import Range
 from densing.report.figures.scales import plain_log_ticks
 from densing.report.figures.style import DOUBLE, INK, PALETTE, new_figure, shortened, style
 
