@@ -28,7 +28,7 @@ IntArray = NDArray[np.intp]
 EXPONENTS = (0.02, 2.0)
 """Where exponents are looked for; published ones lie between 0.08 and 0.7."""
 CORRELATIONS = np.linspace(0.0, 0.9, 7)
-"""Correlations of a rung's budgets that are weighed: ρ beforehand has the falling density 2·(1 − ρ)."""
+"""Correlations of a rung's budgets that are weighed; beforehand ρ has a density that falls as √(1 − ρ)."""
 _NODES = 24
 """Nodes of each exponent's axis."""
 _FAR = 1e-5
@@ -93,7 +93,7 @@ class _Ladder:
         # The inverse of (1 − ρ)·I + ρ·J is (I − share·J)/(1 − ρ) in every rung.
         self.share = CORRELATIONS[:, None] / (rest + count * CORRELATIONS[:, None])
         self.rest = rest[:, 0]
-        self.log_prior = np.log(self.rest)
+        self.log_prior = np.log(self.rest) / 2
         self.log_determinant = (len(loss) - len(count)) * np.log(self.rest) + np.log(
             rest + count * CORRELATIONS[:, None]
         ).sum(1)
