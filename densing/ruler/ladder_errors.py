@@ -45,15 +45,15 @@ class Prior:
 
     Attributes
     ----------
-    exponent, spread : float
-        α and β are log-normal about `exponent`; `spread` is the standard deviation of the logarithm.
+    alpha, beta : pair of float
+        Each exponent is log-normal: its median, and the standard deviation of its logarithm.
     irreducible : float
         Probability that there is an irreducible loss E at all. Where there is one, every value between
         zero and the smallest loss is as likely.
     """
 
-    exponent: float = 0.3
-    spread: float = 0.7
+    alpha: tuple[float, float] = (0.3, 0.7)
+    beta: tuple[float, float] = (0.3, 0.7)
     irreducible: float = 0.5
 
 
@@ -139,8 +139,8 @@ def _fits(ladder: _Ladder, alpha: FloatArray, beta: FloatArray, terms: int, prio
         - ladder.log_determinant / 2
         + ladder.log_prior
     )
-    for exponent in (alpha, beta):
-        evidence -= (np.log(exponent / prior.exponent) / prior.spread)[:, None] ** 2 / 2
+    for exponent, (median, spread) in ((alpha, prior.alpha), (beta, prior.beta)):
+        evidence -= (np.log(exponent / median) / spread)[:, None] ** 2 / 2
     if terms == 3:
         above, beyond = _tails_of_irreducible(ladder, mean, lower, squares, freedom)
         with np.errstate(divide="ignore"):
