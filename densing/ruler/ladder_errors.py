@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, logsumexp, stdtr, stdtrit
 
+from densing.fit.status import FitError
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 
@@ -35,6 +37,8 @@ _FAR = 1e-5
 """Nodes less likely than this share of the likeliest are left outside the refined grid."""
 _ROUNDS = 12
 """Refinements at most; the published ladder takes two, one without noise takes many."""
+_TRIES = 100
+"""How often coefficients are drawn anew until a and b are positive."""
 _PROPOSALS = 2
 """Points evaluated for every draw that is asked for."""
 
@@ -99,63 +103,91 @@ class _Ladder:
         ).sum(1)
         self.fitted = self.loss
 
-    def products(self, alpha: FloatArray, beta: FloatArray, terms: int) -> FloatArray:
-        """Sums of products of columns and target under every correlation: (G, K, terms + 1, terms + 1)."""
-        columns = np.empty((len(alpha), len(self.loss), terms + 1))
-        columns[..., 0] = np.exp(-alpha[:, None] * self.log_params)
-        columns[..., 1] = np.exp(-beta[:, None] * self.log_tokens)
-        columns[..., 2:terms] = 1.0
-        columns[..., terms] = self.fitted * (1 + np.log(self.loss / self.fitted))
-        columns /= self.fitted[:, None]
-        within = np.swapaxes(columns, 1, 2) @ columns
-        sums = self.member.T @ columns
-        between = np.einsum("kj,gjp,gjq->gkpq", self.share, sums, sums, optimize=True)
-        return (within[:, None] - between) / self.rest[:, None, None]
+    def products(self, alpha: FloatArray, beta: FloatArray) -> dict[str, FloatArray]:
+        """Sums of products of the columns a, b, E and the target y under every correlation, each (G, K)."""
+        whole = np.ones((len(alpha), len(self.loss)))
+        columns = {
+            "a": np.exp(-alpha[:, None] * self.log_params) / self.fitted,
+            "b": np.exp(-beta[:, None] * self.log_tokens) / self.fitted,
+            "E": whole / self.fitted,
+            "y": whole * (1 + np.log(self.loss / self.fitted)),
+        }
+        sums = {name: column @ self.member for name, column in columns.items()}
+        names = "abEy"
+        found = {}
+        for i, one in enumerate(names):
+            for other in names[i:]:
+                within = (columns[one] * columns[other]).sum(1)[:, None]
+                found[one + other] = (within - (sums[one] * sums[other]) @ self.share.T) / self.rest
+        return found
 
 
 @dataclass(frozen=True)
 class _Fits:
-    """Coefficients given (α, β, ρ): mean and inverse Cholesky factor, sum of squares, logarithm of the evidence."""
+    """The normal equations at G pairs of exponents and K correlations, as Cholesky factor, and the evidence.
 
-    mean: FloatArray
-    lower: FloatArray
-    squares: FloatArray
+    factor : array, shape (4, 4, G, K)
+        Lower triangular, rows and columns a, b, E, y. Leaving out the column E leaves its other entries
+        as they are, so one factor serves both forms.
+    evidence : array, shape (G, 2·K)
+        Logarithm, without E first.
+    """
+
+    factor: FloatArray
     evidence: FloatArray
-    freedom: int
+
+    def at(self, node: IntArray, k: IntArray, with_irreducible: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Projections of y (B, p), factor (B, p, p) and sum of squares (B,) of one form."""
+        chosen = np.moveaxis(self.factor[:, :, node, k], -1, 0)
+        if with_irreducible:
+            return chosen[:, 3, :3], chosen[:, :3, :3], chosen[:, 3, 3] ** 2
+        return chosen[:, 3, :2], chosen[:, :2, :2], chosen[:, 3, 3] ** 2 + chosen[:, 3, 2] ** 2
 
 
-def _fits(ladder: _Ladder, alpha: FloatArray, beta: FloatArray, terms: int, prior: Prior) -> _Fits:
-    products = ladder.products(alpha, beta, terms)
-    diagonal = np.arange(terms + 1)
-    products[..., diagonal, diagonal] *= 1 + 1e-13
-    whole = np.linalg.cholesky(products)
-    lower, squares = whole[..., :terms, :terms], whole[..., terms, terms] ** 2
-    mean = np.linalg.solve(np.swapaxes(lower, -1, -2), whole[..., terms, :terms, None])[..., 0]
-    freedom = len(ladder.loss) - terms
-    evidence = (
-        gammaln(freedom / 2)
-        - freedom / 2 * np.log(np.pi * squares)
-        - np.log(lower[..., diagonal[:terms], diagonal[:terms]]).sum(-1)
-        - ladder.log_determinant / 2
-        + ladder.log_prior
-    )
+def _cholesky(products: dict[str, FloatArray]) -> FloatArray:
+    """Cholesky factors of many 4 by 4 matrices at once."""
+    names = "abEy"
+    factor = np.zeros((4, 4, *products["aa"].shape))
+    for row in range(4):
+        for column in range(row + 1):
+            rest = products[names[column] + names[row]] - (factor[row, :column] * factor[column, :column]).sum(0)
+            if row == column:
+                least = 1e-14 * products[names[row] * 2]
+                factor[row, row] = np.sqrt(np.maximum(rest, least))
+            else:
+                factor[row, column] = rest / factor[column, column]
+    return factor
+
+
+def _fits(ladder: _Ladder, logs: FloatArray, prior: Prior) -> _Fits:
+    """Fits and evidence of both forms at pairs (ln α, ln β)."""
+    alpha, beta = np.exp(logs).T
+    factor = _cholesky(ladder.products(alpha, beta))
+    points = len(ladder.loss)
+    common = ladder.log_prior - ladder.log_determinant / 2 - np.log(factor[0, 0]) - np.log(factor[1, 1])
     for exponent, (median, spread) in ((alpha, prior.alpha), (beta, prior.beta)):
-        evidence -= (np.log(exponent / median) / spread)[:, None] ** 2 / 2
-    if terms == 3:
-        above, beyond = _tails_of_irreducible(ladder, mean, lower, squares, freedom)
-        with np.errstate(divide="ignore"):
-            evidence += np.log(above - beyond) - np.log(ladder.loss.min()) + np.log(prior.irreducible)
-    else:
-        evidence += np.log1p(-prior.irreducible) if prior.irreducible < 1 else -np.inf
-    return _Fits(mean, lower, squares, evidence, freedom)
+        common = common - (np.log(exponent / median) / spread)[:, None] ** 2 / 2
+    with np.errstate(divide="ignore"):
+        chances = np.log1p(-prior.irreducible), np.log(prior.irreducible)
+        without = common + _integrated(factor[3, 3] ** 2 + factor[3, 2] ** 2, points - 2) + chances[0]
+        above, beyond = _tails_of_irreducible(ladder, factor[3, 2], factor[2, 2], factor[3, 3] ** 2)
+        inside = np.log(above - beyond) - np.log(ladder.loss.min())
+        with_it = common - np.log(factor[2, 2]) + _integrated(factor[3, 3] ** 2, points - 3) + inside + chances[1]
+    return _Fits(factor, np.concatenate([without, with_it], 1))
+
+
+def _integrated(squares: FloatArray, freedom: int) -> FloatArray:
+    """Logarithm of the likelihood with σ integrated out under the density 1/σ."""
+    return gammaln(freedom / 2) - freedom / 2 * np.log(np.pi * squares)
 
 
 def _tails_of_irreducible(
-    ladder: _Ladder, mean: FloatArray, lower: FloatArray, squares: FloatArray, freedom: int
+    ladder: _Ladder, projection: FloatArray, pivot: FloatArray, squares: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Probabilities, by Student's distribution, that E exceeds zero and the smallest loss."""
-    scale = np.sqrt(squares / freedom) / lower[..., 2, 2]
-    return stdtr(freedom, mean[..., 2] / scale), stdtr(freedom, (mean[..., 2] - ladder.loss.min()) / scale)
+    freedom = len(ladder.loss) - 3
+    scale = np.sqrt(squares / freedom)
+    return stdtr(freedom, projection / scale), stdtr(freedom, (projection - ladder.loss.min() * pivot) / scale)
 
 
 def _mesh(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -166,16 +198,10 @@ def _mesh(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.stack([axis.ravel() for axis in axes], -1), width
 
 
-def _both(ladder: _Ladder, logs: FloatArray, prior: Prior, forms: Sequence[int]) -> tuple[list[_Fits], FloatArray]:
-    """Fits of every form at pairs (ln α, ln β), and the logarithm of the evidence (G, forms·K)."""
-    alpha, beta = np.exp(logs).T
-    fits = [_fits(ladder, alpha, beta, terms, prior) for terms in forms]
-    return fits, np.concatenate([fit.evidence for fit in fits], 1)
-
-
 def _total(evidence: FloatArray) -> FloatArray:
     """Logarithm of the sum over forms and correlations."""
-    return logsumexp(evidence, axis=1)
+    top = np.maximum(evidence.max(1), -1e300)
+    return top + np.log(np.exp(evidence - top[:, None]).sum(1))
 
 
 def law_posterior(
@@ -202,43 +228,43 @@ def law_posterior(
     """
     params, tokens, loss = (np.asarray(values, float) for values in (params, tokens, loss))
     ladder = _Ladder(params, tokens, loss, params if rung is None else rung)
-    forms = tuple(terms for terms, chance in ((2, 1 - prior.irreducible), (3, prior.irreducible)) if chance > 0)
     rng = np.random.default_rng(seed)
     box = np.log(np.tile(EXPONENTS, (2, 1)).T)
     logs, width = _mesh(*box)
     for _ in range(_ROUNDS):
-        fits, evidence = _both(ladder, logs, prior, forms)
-        _relinearise(ladder, logs, fits, evidence)
-        total = _total(evidence)
+        fits = _fits(ladder, logs, prior)
+        _relinearise(ladder, logs, fits)
+        total = _total(fits.evidence)
         near = logs[total > total.max() + np.log(_FAR)]
         low, high = np.maximum(near.min(0) - width, box[0]), np.minimum(near.max(0) + width, box[1])
         settled = (high - low > 0.4 * width * _NODES).all()
         logs, width = _mesh(low, high)
         if settled:
             break
-    log_cell = _smoothed(_total(_both(ladder, logs, prior, forms)[1]))
+    log_cell = _smoothed(_total(_fits(ladder, logs, prior).evidence))
     cell_weight = np.exp(log_cell - log_cell.max())
     cell = rng.choice(len(logs), size=_PROPOSALS * draws, p=cell_weight / cell_weight.sum())
     logs = logs[cell] + width * rng.uniform(-0.5, 0.5, (len(cell), 2))
-    fits, evidence = _both(ladder, logs, prior, forms)
-    total = _total(evidence)
+    fits = _fits(ladder, logs, prior)
+    total = _total(fits.evidence)
     weight = np.exp(total - log_cell[cell] - (total - log_cell[cell]).max())
     weight /= weight.sum()
     chosen = _systematic(weight, draws, rng)
-    laws, noise, correlation, irreducible = _coefficients(ladder, logs, fits, evidence, chosen, forms, rng)
+    laws, noise, correlation, irreducible = _coefficients(ladder, logs, fits, chosen, rng)
     return LawPosterior(laws, noise, correlation, irreducible, float(1 / (weight**2).sum()))
 
 
-def _relinearise(ladder: _Ladder, logs: FloatArray, fits: list[_Fits], evidence: FloatArray) -> None:
-    """Move the point of linearisation to the likeliest fit with positive predictions."""
-    for flat in np.argsort(-evidence, axis=None)[:50]:
-        node, column = divmod(int(flat), evidence.shape[1])
-        fit = fits[column // len(CORRELATIONS)]
-        mean = np.maximum(fit.mean[node, column % len(CORRELATIONS)], 0)
+def _relinearise(ladder: _Ladder, logs: FloatArray, fits: _Fits) -> None:
+    """Move the point of linearisation to the likeliest fit near the data; coefficients under zero count as zero."""
+    likeliest = np.argsort(-fits.evidence, axis=None)[:50]
+    for node, column in zip(*np.unravel_index(likeliest, fits.evidence.shape), strict=True):
+        form, k = divmod(int(column), len(CORRELATIONS))
+        projection, factor, _ = fits.at(np.array([node]), np.array([k]), bool(form))
+        mean = np.maximum(np.linalg.solve(factor[0].T, projection[0]), 0)
         alpha, beta = np.exp(logs[node])
-        parts = [np.exp(-alpha * ladder.log_params), np.exp(-beta * ladder.log_tokens), np.ones_like(ladder.loss)]
+        parts = np.exp(-alpha * ladder.log_params), np.exp(-beta * ladder.log_tokens), np.ones_like(ladder.loss)
         fitted = sum(c * part for c, part in zip(mean, parts, strict=False))
-        if (np.abs(np.log(fitted / ladder.loss)) < 0.5).all():
+        if (fitted > 0.6 * ladder.loss).all() and (fitted < 1.7 * ladder.loss).all():
             ladder.fitted = fitted
             return
 
@@ -257,63 +283,52 @@ def _systematic(weight: FloatArray, draws: int, rng: np.random.Generator) -> Int
 
 
 def _coefficients(
-    ladder: _Ladder,
-    logs: FloatArray,
-    fits: list[_Fits],
-    evidence: FloatArray,
-    chosen: IntArray,
-    forms: Sequence[int],
-    rng: np.random.Generator,
+    ladder: _Ladder, logs: FloatArray, fits: _Fits, chosen: IntArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray, FloatArray, float]:
-    """Draw form, ρ, E, σ and the coefficients at chosen exponents; a, b ≤ 0 are drawn anew, elsewhere if need be."""
+    """Draw form, ρ, E, σ and the coefficients at chosen exponents."""
     laws = np.full((len(chosen), 5), np.nan)
     noise, correlation = np.empty(len(chosen)), np.empty(len(chosen))
-    open_ = np.arange(len(chosen))
-    source = chosen.copy()
-    for _ in range(60):
-        if not len(open_):
+    left, source = np.arange(len(chosen)), chosen
+    for _ in range(_TRIES):
+        chance = np.exp(fits.evidence[source] - _total(fits.evidence[source])[:, None])
+        column = (np.cumsum(chance, 1) < rng.uniform(size=(len(source), 1))).sum(1)
+        form, k = np.divmod(np.minimum(column, chance.shape[1] - 1), len(CORRELATIONS))
+        for with_irreducible in (False, True):
+            rows = np.flatnonzero(form == with_irreducible)
+            coefficients, sigma = _drawn(ladder, *fits.at(source[rows], k[rows], with_irreducible), rng)
+            positive = (coefficients[:, :2] > 0).all(1)
+            rows, place = rows[positive], left[rows[positive]]
+            exponents = np.exp(logs[source[rows]])
+            laws[place, 0] = coefficients[positive, 0] * ladder.units[2] * ladder.units[0] ** exponents[:, 0]
+            laws[place, 1] = exponents[:, 0]
+            laws[place, 2] = coefficients[positive, 1] * ladder.units[2] * ladder.units[1] ** exponents[:, 1]
+            laws[place, 3] = exponents[:, 1]
+            laws[place, 4] = coefficients[positive, 2] * ladder.units[2] if with_irreducible else 0.0
+            noise[place], correlation[place] = sigma[positive], CORRELATIONS[k[rows]]
+        left = np.flatnonzero(np.isnan(laws[:, 0]))
+        if not len(left):
             break
-        at = source[open_]
-        chance = np.exp(evidence[at] - _total(evidence[at])[:, None])
-        column = (np.cumsum(chance, 1) < rng.uniform(size=(len(at), 1))).sum(1)
-        column = np.minimum(column, evidence.shape[1] - 1)
-        for index, terms in enumerate(forms):
-            rows = np.flatnonzero(column // len(CORRELATIONS) == index)
-            if not len(rows):
-                continue
-            k = column[rows] % len(CORRELATIONS)
-            coefficients, sigma = _drawn(ladder, fits[index], at[rows], k, terms, rng)
-            good = (coefficients[:, :2] > 0).all(1)
-            take = open_[rows[good]]
-            exponents = np.exp(logs[at[rows[good]]])
-            kept = coefficients[good] * ladder.units[2]
-            laws[take, 0] = kept[:, 0] * ladder.units[0] ** exponents[:, 0]
-            laws[take, 1] = exponents[:, 0]
-            laws[take, 2] = kept[:, 1] * ladder.units[1] ** exponents[:, 1]
-            laws[take, 3] = exponents[:, 1]
-            laws[take, 4] = kept[:, 2] if terms == 3 else 0.0
-            noise[take], correlation[take] = sigma[good], CORRELATIONS[k[good]]
-        open_ = open_[np.isnan(laws[open_, 0])]
-        # The whole draw is taken anew, exponents too: that is what conditioning on a, b > 0 means.
-        source[open_] = rng.choice(chosen, size=len(open_))
+        # Conditioning on a, b > 0 takes the whole draw anew, exponents too.
+        source = rng.choice(chosen, size=len(left))
+    else:
+        raise FitError("the losses do not fall with both size and tokens: no law with a, b > 0 explains them")
     return laws, noise, correlation, float((laws[:, 4] > 0).mean())
 
 
 def _drawn(
-    ladder: _Ladder, fit: _Fits, node: IntArray, k: IntArray, terms: int, rng: np.random.Generator
+    ladder: _Ladder, projection: FloatArray, factor: FloatArray, squares: FloatArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
-    """Coefficients (B, terms) and σ (B,) at nodes: E from its truncated Student's distribution, the rest given E."""
-    mean, lower, squares = fit.mean[node, k], fit.lower[node, k], fit.squares[node, k]
-    shift = np.zeros((len(node), terms))
-    freedom = fit.freedom
-    if terms == 3:
-        above, beyond = _tails_of_irreducible(ladder, mean, lower, squares, freedom)
-        scale = np.sqrt(squares / freedom) / lower[:, 2, 2]
-        level = beyond + (above - beyond) * rng.uniform(size=len(node))
-        irreducible = np.clip(mean[:, 2] - scale * stdtrit(freedom, level), 0, ladder.loss.min())
-        shift[:, 2] = (irreducible - mean[:, 2]) * lower[:, 2, 2]
+    """Coefficients (B, p) and σ (B,): E from its truncated Student's distribution, the others given E."""
+    shift = np.zeros_like(projection)
+    freedom = len(ladder.loss) - projection.shape[1]
+    if projection.shape[1] == 3:
+        above, beyond = _tails_of_irreducible(ladder, projection[:, 2], factor[:, 2, 2], squares)
+        level = beyond + (above - beyond) * rng.uniform(size=len(squares))
+        shift[:, 2] = -np.sqrt(squares / freedom) * stdtrit(freedom, level)
         squares, freedom = squares + shift[:, 2] ** 2, freedom + 1
-    sigma = np.sqrt(squares / rng.chisquare(freedom, len(node)))
-    shift[:, :2] = sigma[:, None] * rng.standard_normal((len(node), 2))
-    step = np.linalg.solve(np.swapaxes(lower, -1, -2), shift[..., None])[..., 0]
-    return mean + step, sigma
+    sigma = np.sqrt(squares / rng.chisquare(freedom, len(squares)))
+    shift[:, :2] = sigma[:, None] * rng.standard_normal((len(squares), 2))
+    coefficients = np.linalg.solve(np.swapaxes(factor, -1, -2), (projection + shift)[..., None])[..., 0]
+    if projection.shape[1] == 3:
+        coefficients[:, 2] = np.clip(coefficients[:, 2], 0, ladder.loss.min())
+    return coefficients, sigma
