@@ -16,7 +16,7 @@ likelihood (Harville 1974, doi 10.1093/biomet/61.2.383); a common correlation wi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,6 +82,12 @@ class LawPosterior:
     correlation: FloatArray = field(repr=False)
     irreducible: float
     effective: float
+
+    def rows(self, order: IntArray) -> LawPosterior:
+        """The same draws in another order."""
+        return replace(
+            self, laws=self.laws[order], noise=self.noise[order], correlation=self.correlation[order]
+        )
 
 
 class _Ladder:
