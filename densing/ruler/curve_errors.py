@@ -5,8 +5,11 @@ A share s = (S − chance)/(ceiling − chance) of the way from chance to the ce
     logit s = −steepness·(L − middle)        or        logit s = −steepness·(ln L − ln middle).
 
 The first is the article's curve (equation 2). Within the scores it is fitted on the second cannot be told
-from it, beyond them it rises earlier; drawing both says what the choice is worth. Errors of scores are
-correlated within a rung, as those of losses are.
+from it, beyond them it rises earlier; drawing both says what the choice is worth. Nor can a ladder see the
+ceiling, which wrong labels keep under 100: people reach 95.6% on HellaSwag (Zellers et al. 2019,
+doi 10.18653/v1/P19-1472) and 94.9% on PIQA (Bisk et al. 2020, doi 10.1609/aaai.v34i05.6239), and 6.5% of MMLU's
+items are wrong (Gema et al. 2025, arXiv 2406.04127). Ceilings from 90 to 100 are drawn where none is given.
+Errors of scores are correlated within a rung, as those of losses are.
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from densing.ruler.ladder_errors import CORRELATIONS
 
 FloatArray = NDArray[np.float64]
 
-_NODES = 32
+CEILINGS = (90.0, 95.0, 100.0)
+_NODES = 24
 _ROUNDS = 8
 _FAR = 1e-5
 _BOX = np.array([[-8.0, 8.0], [np.log(0.05), np.log(500.0)]])
@@ -42,7 +46,9 @@ class CurveDraws:
         Which form.
     centre : float
         Geometric mean of the fitted losses.
-    chance, ceiling : float
+    ceiling : array, shape (R,)
+        Percent.
+    chance : float
         Percent.
     reach : tuple of float
         Lowest and highest score that was fitted.
@@ -51,9 +57,9 @@ class CurveDraws:
     middle: FloatArray = field(repr=False)
     slope: FloatArray = field(repr=False)
     logarithmic: NDArray[np.bool_] = field(repr=False)
+    ceiling: FloatArray = field(repr=False)
     centre: float
     chance: float
-    ceiling: float
     reach: tuple[float, float]
 
     def scores(self, losses: ArrayLike) -> FloatArray:
@@ -61,14 +67,14 @@ class CurveDraws:
         ratio = np.asarray(losses, float) / self.centre
         with np.errstate(divide="ignore"):
             step = np.where(self.logarithmic[:, None], np.log(np.maximum(ratio, 0)), ratio - 1)
-        return self.chance + (self.ceiling - self.chance) * expit(self.middle[:, None] - self.slope[:, None] * step)
+        return self.chance + (self.ceiling[:, None] - self.chance) * expit(self.middle[:, None] - self.slope[:, None] * step)
 
     def losses(self, scores: ArrayLike) -> FloatArray:
         """Losses (R, M) of scores that broadcast to (R, M): +∞ at or under chance, −∞ at or over the ceiling.
 
         The article's form reaches a loss of zero below its ceiling: beyond that the loss is −∞ too.
         """
-        share = (np.asarray(scores, float) - self.chance) / (self.ceiling - self.chance)
+        share = (np.asarray(scores, float) - self.chance) / (self.ceiling[:, None] - self.chance)
         inside = (share > 0) & (share < 1)
         step = (self.middle[:, None] - logit(np.where(inside, share, 0.5))) / self.slope[:, None]
         found = self.centre * np.where(self.logarithmic[:, None], np.exp(np.minimum(step, 700)), 1 + step)
@@ -82,7 +88,7 @@ def curve_draws(
     rung: ArrayLike,
     *,
     chance: float,
-    ceiling: float = 100.0,
+    ceilings: Sequence[float] = CEILINGS,
     draws: int = 1000,
     seed: int | Sequence[int] = 0,
 ) -> CurveDraws:
@@ -94,8 +100,10 @@ def curve_draws(
         Conditional loss, and score in percent.
     rung : array, shape (n,)
         Points of one rung have related errors.
-    chance, ceiling : float
-        Percent; the ceiling is at most 100.
+    chance : float
+        Percent.
+    ceilings : sequence of float
+        Percent, at most 100; all of them equally likely beforehand.
 
     Raises
     ------
@@ -103,8 +111,9 @@ def curve_draws(
         If the ceiling is impossible, no score lies over chance, or the scores rise with the loss.
     """
     loss, score = np.asarray(loss, float), np.asarray(score, float)
-    if not 0 <= chance < ceiling <= 100:
-        raise FitError(f"the curve needs 0 ≤ chance < ceiling ≤ 100 percent, not {chance:g} and {ceiling:g}")
+    if not 0 <= chance < min(ceilings) <= max(ceilings) <= 100:
+        given = ", ".join(f"{ceiling:g}" for ceiling in ceilings)
+        raise FitError(f"the curve needs 0 ≤ chance < ceiling ≤ 100 percent; given are {chance:g} and {given}")
     if len(loss) < 4:
         raise FitError(f"{len(loss)} points cannot fit a score curve; give at least 4")
     if not (score > chance).any():
@@ -113,7 +122,7 @@ def curve_draws(
         raise FitError("the scores rise with the loss; a curve must fall: check that the two columns belong together")
     centre = float(np.exp(np.log(loss).mean()))
     steps = loss / centre - 1, np.log(loss / centre)
-    share = (score - chance) / (ceiling - chance)
+    forms = [(ceiling, step) for ceiling in ceilings for step in steps]
     _, member, count = np.unique(np.asarray(rung), return_inverse=True, return_counts=True)
     sums = np.eye(len(count))[member]
     rest = 1 - CORRELATIONS[:, None]
@@ -121,10 +130,11 @@ def curve_draws(
     penalty = ((len(loss) - len(count)) * np.log(rest[:, 0]) + np.log(rest + count * CORRELATIONS[:, None]).sum(1)) / 2
 
     def evidence(points: FloatArray) -> FloatArray:
-        """Logarithm of the likelihood of both forms with noise and correlation integrated out: (G, 2)."""
+        """Logarithm of the likelihood of every form with noise and correlation integrated out: (G, F)."""
         found = []
-        for step in steps:
-            residual = share - expit(points[:, :1] - np.exp(points[:, 1:]) * step)
+        for ceiling, step in forms:
+            rise = expit(points[:, :1] - np.exp(points[:, 1:]) * step)
+            residual = score - chance - (ceiling - chance) * rise
             squares = ((residual**2).sum(1)[:, None] - (residual @ sums) ** 2 @ tax.T) / rest[:, 0]
             found.append(logsumexp(-len(loss) / 2 * np.log(squares) - penalty + np.log(rest[:, 0]) / 2, axis=1))
         return np.stack(found, 1)
@@ -148,6 +158,8 @@ def curve_draws(
     total = logsumexp(values, axis=1)
     weight = np.exp(total - total.max()) / tempered[cell]
     chosen = rng.choice(len(points), size=draws, p=weight / weight.sum())
-    logarithmic = rng.uniform(size=draws) < np.exp(values[chosen, 1] - total[chosen])
+    chance_of_form = np.cumsum(np.exp(values[chosen] - total[chosen, None]), 1)
+    form = np.minimum((chance_of_form < rng.uniform(size=(draws, 1))).sum(1), len(forms) - 1)
+    ceiling = np.array([ceiling for ceiling, _ in forms])[form]
     reach = float(score.min()), float(score.max())
-    return CurveDraws(points[chosen, 0], np.exp(points[chosen, 1]), logarithmic, centre, chance, ceiling, reach)
+    return CurveDraws(points[chosen, 0], np.exp(points[chosen, 1]), form % 2 == 1, ceiling, centre, chance, reach)

@@ -224,3 +224,39 @@ def coupled(draws: Sequence[FloatArray], keys: Sequence[FloatArray], correlation
         reordered[np.argsort(normal[:, column], kind="stable")] = part[np.argsort(key, kind="stable")]
         ordered.append(reordered)
     return ordered
+
+
+def pooled_size(log_sizes: FloatArray, widest: float = 100.0, *, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Joint size of one model from its benchmarks alone, where no other models tell their offsets and scatter.
+
+    A random-effects mean (DerSimonian and Laird 1986, doi 10.1016/0197-2456(86)90046-2): benchmarks weigh by the
+    inverse of their own variance and of what they scatter.
+
+    Parameters
+    ----------
+    log_sizes : array, shape (R, B)
+        Draws of ln N̂; ±∞ where a draw is out of range.
+    widest : float
+        Benchmarks whose 95% interval is wider than this ratio do not take part: they are not identified.
+
+    Returns
+    -------
+    these, like_these : array, shape (R,)
+        ln N̂ for these benchmarks, and for benchmarks like these. NaN where no benchmark is identified.
+    """
+    low, middle, high = np.quantile(log_sizes, [0.025, 0.5, 0.975], axis=0, method="inverted_cdf")
+    with np.errstate(invalid="ignore"):
+        taken = np.flatnonzero(high - low <= np.log(widest))
+    if not len(taken):
+        return np.full(len(log_sizes), np.nan), np.full(len(log_sizes), np.nan)
+    values = np.clip(log_sizes[:, taken], middle[taken] - np.log(widest), middle[taken] + np.log(widest))
+    middle, variance = middle[taken], ((high - low)[taken] / 3.92) ** 2
+    weight = 1 / variance
+    spread = (weight * (middle - (weight * middle).sum() / weight.sum()) ** 2).sum()
+    between = (spread - len(taken) + 1) / max(weight.sum() - (weight**2).sum() / weight.sum(), 1e-300)
+    between = max(between, 0.0) if len(taken) > 1 else 0.0
+    share = 1 / (variance + between)
+    share /= share.sum()
+    these = values @ share
+    noise = np.sqrt(between * (share**2).sum()) * np.random.default_rng(seed).standard_normal(len(these))
+    return these, these + noise

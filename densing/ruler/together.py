@@ -1,15 +1,13 @@
-"""Partial pooling: the exponents of one ladder's benchmarks are relatives, and know something of each other.
+"""Laws of all benchmarks of one ladder, with related errors.
 
-ln α_b and ln β_b of the benchmarks are normal about means that they share, with spreads that are estimated
-from the benchmarks' own posteriors (empirical Bayes by expectation-maximisation; Efron and Morris 1975,
-doi 10.1080/01621459.1975.10479864). A benchmark whose losses leave its law open leans on the others; one whose
-losses say enough does not notice.
+The benchmarks are measured on the same runs, so what a run has of good or bad luck moves all their losses.
+Drawn one by one, the errors of their laws would cancel in a joint size more than they do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +19,6 @@ from densing.ruler.tied import Reading
 
 FloatArray = NDArray[np.float64]
 
-_ROUNDS = 4
-_PILOT_DRAWS = 200
-_SPREAD, _WEIGHT = 0.5, 2.0
-"""Spread of the exponents' logarithms before it is estimated, and the number of benchmarks it counts for."""
 _BEYOND = 10.0
 """Errors of the laws are related where sizes are read: here, this many times the largest rung."""
 
@@ -45,21 +39,18 @@ class LadderPosterior:
     Attributes
     ----------
     laws : dict from benchmark to LawPosterior
-    prior : Prior
-        What the benchmarks have in common.
     correlation : array, shape (B, B)
         Of the residuals of the benchmarks' laws, where they were measured on the same runs.
     """
 
     laws: dict[str, LawPosterior]
-    prior: Prior
     correlation: FloatArray
 
 
 def ladder_posterior(
     points: Mapping[str, LadderPoints], *, draws: int = 1000, seed: int = 0, prior: Prior = Prior()
 ) -> LadderPosterior:
-    """Posteriors of all benchmarks' laws, exponents partially pooled and errors related.
+    """Posteriors of all benchmarks' laws, their errors related as their residuals are.
 
     Parameters
     ----------
@@ -67,27 +58,14 @@ def ladder_posterior(
         Correlations need the same runs in the same order in every benchmark; benchmarks with other
         numbers of points are taken as independent.
     prior : Prior
-        Of the exponents' common medians; of E.
 
     Raises
     ------
     FitError
         As `law_posterior` does.
     """
-    pooled = prior
-    if len(points) > 1:
-        for _ in range(_ROUNDS):
-            pilots = [
-                law_posterior(*part, draws=_PILOT_DRAWS, seed=[seed, i], prior=pooled)
-                for i, part in enumerate(points.values())
-            ]
-            pooled = replace(
-                prior,
-                alpha=_common(np.stack([pilot.laws[:, 1] for pilot in pilots]), pooled.alpha, prior.alpha),
-                beta=_common(np.stack([pilot.laws[:, 3] for pilot in pilots]), pooled.beta, prior.beta),
-            )
     found = [
-        law_posterior(*part, draws=draws, seed=[seed, i], prior=pooled) for i, part in enumerate(points.values())
+        law_posterior(*part, draws=draws, seed=[seed, i], prior=prior) for i, part in enumerate(points.values())
     ]
     correlation = _residual_correlation(list(points.values()), found)
     keys = []
@@ -99,18 +77,8 @@ def ladder_posterior(
     rows = coupled([np.arange(draws)] * len(found), keys, correlation, seed)
     return LadderPosterior(
         {name: posterior.rows(order) for name, posterior, order in zip(points, found, rows, strict=True)},
-        pooled,
         correlation,
     )
-
-
-def _common(exponents: FloatArray, current: tuple[float, float], prior: tuple[float, float]) -> tuple[float, float]:
-    """Median and spread of exponents (B, R): one step of expectation-maximisation."""
-    mean, variance = np.log(exponents).mean(1), np.log(exponents).var(1)
-    shared, believed = len(mean) / current[1] ** 2, 1 / prior[1] ** 2
-    centre = (mean.mean() * shared + np.log(prior[0]) * believed) / (shared + believed)
-    total = _WEIGHT * _SPREAD**2 + ((mean - centre) ** 2 + variance).sum()
-    return float(np.exp(centre)), float(np.sqrt(total / (_WEIGHT + len(mean))))
 
 
 def _residual_correlation(points: list[LadderPoints], found: list[LawPosterior]) -> FloatArray:
