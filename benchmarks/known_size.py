@@ -63,7 +63,9 @@ def recovered():
         )
         rival = direct_losses(rows["score"], name)
         # Under and barely over chance a logarithm is all noise: two standard errors are asked for.
-        clear = rows["score"] > CHANCE[name] + 200 * np.sqrt(CHANCE[name] / 100 * (1 - CHANCE[name] / 100) / ITEMS[name])
+        clear = rows["score"] > CHANCE[name] + 200 * np.sqrt(
+            CHANCE[name] / 100 * (1 - CHANCE[name] / 100) / ITEMS[name]
+        )
         direct = law_posterior(
             rows["params"][clear], rows["tokens"][clear], rival[clear], rows["run"][clear], draws=DRAWS, seed=SEED
         )

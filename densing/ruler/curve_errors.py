@@ -67,7 +67,9 @@ class CurveDraws:
         ratio = np.asarray(losses, float) / self.centre
         with np.errstate(divide="ignore"):
             step = np.where(self.logarithmic[:, None], np.log(np.maximum(ratio, 0)), ratio - 1)
-        return self.chance + (self.ceiling[:, None] - self.chance) * expit(self.middle[:, None] - self.slope[:, None] * step)
+        return self.chance + (self.ceiling[:, None] - self.chance) * expit(
+            self.middle[:, None] - self.slope[:, None] * step
+        )
 
     def losses(self, scores: ArrayLike) -> FloatArray:
         """Losses (R, M) of scores that broadcast to (R, M): +∞ at or under chance, −∞ at or over the ceiling.

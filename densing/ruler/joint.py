@@ -200,7 +200,9 @@ def _censored(
     return values, spare
 
 
-def coupled(draws: Sequence[FloatArray], keys: Sequence[FloatArray], correlation: FloatArray, seed: int) -> list[FloatArray]:
+def coupled(
+    draws: Sequence[FloatArray], keys: Sequence[FloatArray], correlation: FloatArray, seed: int
+) -> list[FloatArray]:
     """Reorder independent draws so that their keys get a rank correlation (Iman and Conover 1982).
 
     Laws of one ladder share its runs, so their errors are related; drawn benchmark by benchmark they

@@ -85,9 +85,7 @@ class LawPosterior:
 
     def rows(self, order: IntArray) -> LawPosterior:
         """The same draws in another order."""
-        return replace(
-            self, laws=self.laws[order], noise=self.noise[order], correlation=self.correlation[order]
-        )
+        return replace(self, laws=self.laws[order], noise=self.noise[order], correlation=self.correlation[order])
 
 
 class _Ladder:

@@ -95,7 +95,9 @@ def judge_size(sizes: FloatArray, largest_rung: float) -> tuple[Judged, float]:
         return Judged(LawStatus.UNDER_FLOOR, "the loss lies under what any size of the family reaches"), np.nan
     if not high <= WIDEST * low:
         width = "without end" if np.isinf(high) else f"a factor of {high / low:.3g}"
-        return Judged(LawStatus.NOT_IDENTIFIED, f"the ladder does not say how large: the 95% interval is {width}"), np.nan
+        return Judged(
+            LawStatus.NOT_IDENTIFIED, f"the ladder does not say how large: the 95% interval is {width}"
+        ), np.nan
     factor = float(middle / largest_rung)
     note = f"{factor:.3g} times the ladder's largest rung: the law is extrapolated" if factor > FAR else ""
     return Judged(LawStatus.IDENTIFIED, note), factor

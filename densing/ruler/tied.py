@@ -90,9 +90,7 @@ def _constants(laws: FloatArray) -> tuple[FloatArray, ...]:
     return tuple(np.asarray(laws, float)[..., k, None] for k in range(5))
 
 
-def _tied(
-    log_a: FloatArray, alpha: FloatArray, log_b: FloatArray, beta: FloatArray, depth: FloatArray
-) -> FloatArray:
+def _tied(log_a: FloatArray, alpha: FloatArray, log_b: FloatArray, beta: FloatArray, depth: FloatArray) -> FloatArray:
     """The x at which ln(exp(log_a − α·x) + exp(log_b − β·x)) = depth.
 
     The left side is convex and falls. Either term alone reaches `depth` before their sum does, so Newton's

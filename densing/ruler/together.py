@@ -64,9 +64,7 @@ def ladder_posterior(
     FitError
         As `law_posterior` does.
     """
-    found = [
-        law_posterior(*part, draws=draws, seed=[seed, i], prior=prior) for i, part in enumerate(points.values())
-    ]
+    found = [law_posterior(*part, draws=draws, seed=[seed, i], prior=prior) for i, part in enumerate(points.values())]
     correlation = _residual_correlation(list(points.values()), found)
     keys = []
     for part, posterior in zip(points.values(), found, strict=True):
