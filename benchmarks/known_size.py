@@ -46,7 +46,7 @@ def recovered():
     """Draws of the recovered over the true size, {(target, path): {task: (R,)}}."""
     points = pd.read_csv(POINTS)
     ladder, targets = points[points["held_out"] == 0], points[points["held_out"] == 1]
-    tasks = {name: rows for name, rows in ladder.groupby("benchmark", sort=False)}
+    tasks = dict(iter(ladder.groupby("benchmark", sort=False)))
     laws = ladder_posterior(
         {
             name: LadderPoints(rows["params"], rows["tokens"], rows["conditional_loss"], rows["run"])

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, logsumexp, stdtr, stdtrit
+from scipy.special import gammaln, stdtr, stdtrit
 
 from densing.fit.status import FitError
 
@@ -59,6 +59,10 @@ class Prior:
     alpha: tuple[float, float] = (0.3, 0.7)
     beta: tuple[float, float] = (0.3, 0.7)
     irreducible: float = 0.5
+
+
+WEAK = Prior()
+"""The prior that holds where none is given."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,7 @@ def law_posterior(
     *,
     draws: int = 1000,
     seed: int | Sequence[int] = 0,
-    prior: Prior = Prior(),
+    prior: Prior = WEAK,
 ) -> LawPosterior:
     """Draw loss laws from what a ladder's losses say.
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from densing.ruler.joint import coupled
-from densing.ruler.ladder_errors import LawPosterior, Prior, law_posterior
+from densing.ruler.ladder_errors import WEAK, LawPosterior, Prior, law_posterior
 from densing.ruler.tied import Reading
 
 FloatArray = NDArray[np.float64]
@@ -48,7 +48,7 @@ class LadderPosterior:
 
 
 def ladder_posterior(
-    points: Mapping[str, LadderPoints], *, draws: int = 1000, seed: int = 0, prior: Prior = Prior()
+    points: Mapping[str, LadderPoints], *, draws: int = 1000, seed: int = 0, prior: Prior = WEAK
 ) -> LadderPosterior:
     """Posteriors of all benchmarks' laws, their errors related as their residuals are.
 
