@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from common import table, write
 
-from densing.ruler.curve_errors import curve_draws
-from densing.ruler.joint import pooled_size
-from densing.ruler.ladder_errors import law_posterior
-from densing.ruler.statuses import LawStatus, judge_size
-from densing.ruler.tied import Reading
-from densing.ruler.together import LadderPoints, ladder_posterior
+from densing.density.joint import pooled_size
+from densing.fit.loss_law.posterior import law_posterior
+from densing.fit.loss_law.reading import Reading
+from densing.fit.loss_law.together import LadderPoints, ladder_posterior
+from densing.fit.score_curve.posterior import curve_draws
+from densing.frame.statuses import LawStatus, judge_size
 
 POINTS = Path(__file__).parents[1] / "densing" / "data" / "olmo_ladder" / "final_runs.csv"
 CHANCE = {"mmlu": 25.0, "hellaswag": 25.0, "arc_challenge": 25.0, "piqa": 50.0}

@@ -15,11 +15,11 @@ import sys
 
 import numpy as np
 from common import table, write
+from densing.progress import track
 from scipy.stats import binom
 
-from densing.progress import track
-from densing.ruler.ladder_errors import law_posterior
-from densing.ruler.tied import Reading
+from densing.fit.loss_law.posterior import law_posterior
+from densing.fit.loss_law.reading import Reading
 
 SEED = 20251112
 LAWS = {

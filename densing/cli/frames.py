@@ -37,6 +37,8 @@ def list_frames(json: JsonFlag = False) -> None:
         {
             "frame": frame.name,
             "tokens": frame.spec.tokens,
+            "tokens_per_param": frame.spec.tokens_per_param,
+            "read_at": frame.spec.read_at,
             "form": frame.spec.form,
             "optimum": frame.spec.optimum,
             "benchmarks": list(frame.benchmarks),

@@ -111,7 +111,7 @@ def score(
     if json:
         print_json([result.to_dict() for result in results])
         return
-    typer.echo(f"{found.name or 'model'} in frame {reference.name}, D₀ = {reference.spec.tokens:.3g} tokens")
+    typer.echo(f"{found.name or 'model'} in frame {reference.name}, {reference.spec.read_at}")
     typer.echo(_density_table(results))
     typer.echo("95% full: over all optima of the frame's law; conditional: at the optimum that the frame reads")
     typer.echo(f"\n{_shares_table(results)}")

@@ -1,4 +1,4 @@
-"""Bootstrap draws of a frame: the law and the curve of a benchmark, fitted again to resampled points."""
+"""Draws of a frame: laws and curves as other runs of the ladder, and other checkpoints, would have given them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 from densing.core.arrays import FloatArray
 from densing.fit.bootstrap import resample
 from densing.fit.loss_law.fit import LossLawFit
+from densing.fit.loss_law.forms import Form
 from densing.fit.score_curve.fit import ScoreCurveFit
 from densing.frame.spec import ResamplingOptions
 
 
 @dataclass(frozen=True)
 class FrameDraws:
-    """Bootstrap draws of one benchmark, row by row from the same replicate in every benchmark.
+    """Draws of one benchmark; row r rests on the same replicate in every benchmark.
 
     Attributes
     ----------
@@ -32,10 +33,10 @@ class FrameDraws:
     curve: FloatArray
 
 
-def make_draws(
-    law: LossLawFit, optimum: int, params: ArrayLike, curve: ScoreCurveFit, options: ResamplingOptions
-) -> FrameDraws:
-    """Fit the law and the curve of a benchmark again to resampled points.
+def draw_laws(
+    law: LossLawFit, optimum: int, params: ArrayLike, options: ResamplingOptions
+) -> tuple[FloatArray, FloatArray]:
+    """Fit the law of a benchmark again to resampled points: full and conditional draws, (R, 5) each.
 
     Every benchmark of a frame resamples by the same seed: what redraws checkpoint 3 in one does so in the others.
 
@@ -46,11 +47,22 @@ def make_draws(
         Index of the optimum of `law` that the frame reads.
     params : array, shape (n,)
         Sizes of the law's points in the order in which they were given: points of one size share a trunk.
-    curve : ScoreCurveFit
     options : ResamplingOptions
+        Of a kind that redraws points.
     """
-    sizes = np.asarray(params, float)
-    laws_rng, curves_rng = np.random.default_rng(options.seed), np.random.default_rng([options.seed, 1])
-    laws = law.bootstrap(resample(options.law, len(sizes), options.replicates, laws_rng, sizes), optimum)
-    curves = curve.bootstrap(resample(options.curve, len(curve.rows), options.replicates, curves_rng))
-    return FrameDraws(laws.best, laws.at(optimum), curves.best)
+    assert options.law != "posterior"
+    sizes, rng = np.asarray(params, float), np.random.default_rng(options.seed)
+    laws = law.bootstrap(resample(options.law, len(sizes), options.replicates, rng, sizes), optimum)
+    return laws.best, laws.at(optimum)
+
+
+def draw_curves(curve: ScoreCurveFit, options: ResamplingOptions) -> FloatArray:
+    """Fit the curve of a benchmark again to resampled checkpoints, (R, 4)."""
+    rng = np.random.default_rng([options.seed, 1])
+    return curve.bootstrap(resample(options.curve, len(curve.rows), options.replicates, rng)).best
+
+
+def of_form(laws: FloatArray, form: Form) -> FloatArray:
+    """The laws (R, 5) of one form; NaN where a draw has the other: a two-term law has no E."""
+    wanted = laws[:, 4:] > 0 if form == "irreducible" else laws[:, 4:] == 0
+    return np.where(wanted, laws, np.nan)

@@ -19,17 +19,22 @@ from densing.core.arrays import FloatArray
 from densing.core.errors import InputError, unknown
 from densing.fit.hold_out import with_held_out
 from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
-from densing.fit.loss_law.law import LossLawOptimum
+from densing.fit.loss_law.law import LossLaw
+from densing.fit.loss_law.posterior import central_law
+from densing.fit.loss_law.reading import Reading
+from densing.fit.loss_law.together import LadderPoints, LadderPosterior, ladder_posterior
 from densing.fit.score_curve.curve import ScoreCurve
 from densing.fit.score_curve.fit import ScoreCurveFit, fit_score_curve
-from densing.frame.draws import FrameDraws, make_draws
-from densing.frame.inversion import Inversion, Range, Reading, losses_of_scores
+from densing.frame.draws import FrameDraws, draw_curves, draw_laws, of_form
+from densing.frame.inversion import Inversion, Range, losses_of_scores
 from densing.frame.spec import FrameSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
 AVERAGE = "average"
+_AS_FAR = 100.0
+"""Laws that are drawn are compared from the largest rung to this many times its size, where models are read."""
 DrawSource = Callable[["ReferenceFrame", str], FrameDraws]
 
 
@@ -85,6 +90,10 @@ class ReferenceFrame:
         return {}
 
     @cached_property
+    def _middles(self) -> dict[str, LossLaw]:
+        return {}
+
+    @cached_property
     def _draws(self) -> dict[str, FrameDraws]:
         return {}
 
@@ -122,11 +131,19 @@ class ReferenceFrame:
         optima = self.law_fit(benchmark).optima
         if self.spec.optimum == "best":
             return 0
-        return int(np.argmin([optimum.data_floor(self.spec.tokens) for optimum in optima]))
+        return int(np.argmin([float(self.reading.floors(optimum.constants)[0]) for optimum in optima]))
 
-    def law(self, benchmark: str = AVERAGE) -> LossLawOptimum:
-        """The loss law that the frame reads."""
-        return self.law_fit(benchmark).optima[self.optimum(benchmark)]
+    def law(self, benchmark: str = AVERAGE) -> LossLaw:
+        """The loss law that the frame reads: one of its optima, or where laws are drawn the draw in their middle."""
+        if self.spec.resampling.law != "posterior":
+            return self.law_fit(benchmark).optima[self.optimum(benchmark)]
+        if benchmark not in self._middles:
+            largest = float(self._points(self.losses, benchmark)["params"].max())
+            sizes = largest * np.geomspace(1, _AS_FAR, 25)
+            laws = self.draws(benchmark).full
+            constants = central_law(laws, sizes, self.reading.tokens_at(sizes))
+            self._middles[benchmark] = LossLaw(*(float(constant) for constant in constants))
+        return self._middles[benchmark]
 
     def curve(self, benchmark: str = AVERAGE) -> ScoreCurve:
         """The score curve that the frame reads."""
@@ -141,9 +158,26 @@ class ReferenceFrame:
 
     def make_draws(self, benchmark: str = AVERAGE) -> FrameDraws:
         """Draws of a benchmark made anew; `draws` keeps them."""
+        options = self.spec.resampling
+        curve = self.curve_fit(benchmark)
+        if options.law == "posterior":
+            laws = self._posterior.laws[benchmark].laws
+            return FrameDraws(laws, of_form(laws, self.spec.form), draw_curves(curve, options))
         params = self._points(self.losses, benchmark)["params"]
-        law, curve = self.law_fit(benchmark), self.curve_fit(benchmark)
-        return make_draws(law, self.optimum(benchmark), params, curve, self.spec.resampling)
+        full, conditional = draw_laws(self.law_fit(benchmark), self.optimum(benchmark), params, options)
+        return FrameDraws(full, conditional, draw_curves(curve, options))
+
+    @cached_property
+    def _posterior(self) -> LadderPosterior:
+        """Laws of all benchmarks together: what a run has of good or bad luck moves all its losses."""
+        options = self.spec.resampling
+        points = {}
+        for benchmark in self.benchmarks:
+            rows = self._points(self.losses, benchmark)
+            points[benchmark] = LadderPoints(
+                rows["params"], rows["tokens"], rows["conditional_loss"], rows.get("rung", rows["params"])
+            )
+        return ladder_posterior(points, draws=options.replicates, seed=options.seed)
 
     def average_score(self, scores: Mapping[str, float]) -> float | None:
         """The weighted average of a model's scores, percent; None unless all that it needs are given."""
@@ -156,7 +190,7 @@ class ReferenceFrame:
     @property
     def reading(self) -> Reading:
         """The tokens at which losses are carried back to sizes."""
-        return Reading(self.spec.tokens)
+        return self.spec.reading
 
     def losses_of_scores(self, scores: ArrayLike, benchmark: str = AVERAGE) -> FloatArray:
         """Losses L̂ of scores by the frame's curve and, further down, by the curves of its draws.
@@ -300,8 +334,8 @@ class ReferenceFrame:
                     "b": law.b,
                     "beta": law.beta,
                     "E": law.E,
-                    "data_floor": float(law.data_floor(self.spec.tokens)),
-                    "objective": law.objective,
+                    "data_floor": float(self.reading.floors(law.constants)[0]),
+                    "objective": fit.optima[self.optimum(benchmark)].objective,
                     "optima": len(fit.optima),
                     "law_status": str(fit.status_of(self.optimum(benchmark))),
                     "c": curve.c,
@@ -316,14 +350,12 @@ class ReferenceFrame:
     def __str__(self) -> str:
         spec = self.spec
         head = f"Reference frame {spec.name}: {spec.title or 'built from a ladder'}\n"
-        head += (
-            f"  read at D₀ = {spec.tokens:.3g} tokens, params {spec.params.replace('_', '-')}, optimum: {spec.optimum}"
-        )
+        head += f"  read at {spec.read_at}, params {spec.params.replace('_', '-')}, optimum: {spec.optimum}"
         head += f" ({spec.reason})\n" if spec.reason else "\n"
         return head + self.describe().to_string(index=False, float_format=lambda value: f"{value:.5g}")
 
     def _repr_html_(self) -> str:
-        return f"<p><b>{self.name}</b>, D₀ = {self.spec.tokens:.3g} tokens</p>" + self.describe().to_html(index=False)
+        return f"<p><b>{self.name}</b>, {self.spec.read_at}</p>" + self.describe().to_html(index=False)
 
 
 def build_frame(

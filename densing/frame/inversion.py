@@ -2,7 +2,9 @@
 
 Two steps carry a score back to a size (Xiao et al. 2025, doi 10.1038/s42256-025-01137-0, equations 1 to 3):
 
-    L̂ = l − ln(c/(S − d) − 1)/γ,        L̂ = a·N̂^−α + b·D₀^−β + E.
+    L̂ = l − ln(c/(S − d) − 1)/γ,        L̂ = a·N̂^−α + b·D^−β + E,
+
+with D fixed, or in proportion to N̂; the second step is `densing.fit.loss_law.reading.Reading`.
 
 Both work on arrays with a row for every law or curve and a column for every model, so that a frame's own
 fit and its bootstrap draws are read by the same code: the fit is the first row.
@@ -55,48 +57,6 @@ class Inversion:
     status: Range
     bound: float = np.nan
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The tokens that reference models are given when a loss is carried back to a size.
-
-    Attributes
-    ----------
-    tokens : float
-        D₀, the same for every size.
-    """
-
-    tokens: float
-
-    def tokens_at(self, sizes: ArrayLike) -> FloatArray:
-        """Training tokens of reference models of those sizes."""
-        return np.full(np.shape(sizes), self.tokens)
-
-    def floors(self, laws: FloatArray) -> FloatArray:
-        """The loss that no size reaches, (..., 1), under laws (..., 5)."""
-        _, _, b, beta, irreducible = _columns(laws)
-        return b * self.tokens**-beta + irreducible
-
-    def sizes(self, laws: FloatArray, losses: ArrayLike) -> FloatArray:
-        """Effective sizes N̂ of losses.
-
-        Parameters
-        ----------
-        laws : array, shape (..., 5)
-            a, α, b, β, E, as in `LossLaw.constants`.
-        losses : array, broadcast against (..., M)
-            L̂, nats per token. +∞ stands for a score at chance, −∞ for one above the ceiling.
-
-        Returns
-        -------
-        array, shape (..., M)
-            Parameters: 0 at infinite loss, ∞ at or under the floor, NaN where the law or the loss is NaN.
-        """
-        a, alpha, *_ = _columns(laws)
-        excess = np.asarray(losses, float) - self.floors(laws)
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return np.where(excess <= 0, np.inf, (excess / a) ** (-1 / alpha))
 
 
 def losses_of_scores(curves: FloatArray, scores: ArrayLike) -> FloatArray:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from densing.core.config import Config
 from densing.fit.bootstrap import Kind
 from densing.fit.loss_law.forms import Form
+from densing.fit.loss_law.reading import Reading
 from densing.fit.optimise.objectives import ObjectiveName
 
 
@@ -23,10 +24,11 @@ class CurveOptions(Config):
 
 
 class ResamplingOptions(Config):
-    """What the bootstrap redraws."""
+    """How the errors of laws and curves are drawn."""
 
-    law: Kind = "clusters"
-    """Ladder points: budgets of one rung share a trunk, so whole rungs are redrawn."""
+    law: Kind | Literal["posterior"] = "clusters"
+    """Ladder points: budgets of one rung share a trunk, so whole rungs are redrawn. With ``posterior``, nothing is:
+    laws are drawn from what the points say, over both forms; see `densing.fit.loss_law.posterior`."""
     curve: Kind = "points"
     """Checkpoints of the score curve, which are separate models."""
     replicates: int = Field(1000, ge=100)
@@ -38,8 +40,10 @@ class FrameSpec(Config):
 
     name: str
     title: str = ""
-    tokens: float = Field(gt=0)
-    """D₀, the token count the frame is read at."""
+    tokens: float | None = Field(None, gt=0)
+    """D₀, the token count that the frame is read at, the same for every size; or instead of it"""
+    tokens_per_param: float | None = Field(None, gt=0)
+    """κ: the frame is tied to size, a reference model of N parameters is read at κ·N tokens."""
     params: Literal["non_embedding", "total"] = "non_embedding"
     """Which parameters the ladder's N counts, and so which a model's must."""
     form: Form = "two-term"
@@ -64,6 +68,26 @@ class FrameSpec(Config):
     tokenizer: str = ""
     """SHA-256 of the ladder's tokeniser: losses of models with the same one compare directly."""
     credit: str = ""
+
+    @property
+    def reading(self) -> Reading:
+        """The tokens at which losses are carried back to sizes."""
+        return Reading(self.tokens, self.tokens_per_param)
+
+    @property
+    def read_at(self) -> str:
+        """The same in words."""
+        if self.tokens is not None:
+            return f"D₀ = {self.tokens:.3g} tokens"
+        return f"{self.tokens_per_param:g} tokens per parameter"
+
+    @model_validator(mode="after")
+    def _one_reading(self) -> FrameSpec:
+        if (self.tokens is None) == (self.tokens_per_param is None):
+            raise ValueError("a frame is read either at tokens (D₀) or at tokens_per_param (κ); give one of the two")
+        if self.tokens is None and self.optimum == "lowest-floor":
+            raise ValueError("a frame tied to size has no data floor to choose an optimum by; read the best optimum")
+        return self
 
     @model_validator(mode="after")
     def _weights_add_up(self) -> FrameSpec:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from densing import LossLaw, ScoreCurve, load_frame
-from densing.frame.inversion import Reading, losses_of_scores
+from densing.fit.loss_law.reading import Reading
+from densing.frame.inversion import losses_of_scores
 
 LAW = LossLaw(20.0, 0.3, 40.0, 0.25, 0.05)
 CURVE = ScoreCurve(72.0, -9.0, 0.4, 24.0)

@@ -67,7 +67,7 @@ def page_data(data: ReportData) -> dict[str, Any]:
 
 def _frame(row: FrameRow) -> dict[str, Any]:
     spec, law = row.frame.spec, row.frame.law()
-    settings = f"D₀ {spec.tokens:.3g} tokens, α {law.alpha:.3f}, β {law.beta:.3f}"
+    settings = f"{spec.read_at}, α {law.alpha:.3f}, β {law.beta:.3f}"
     return {"title": spec.title, "settings": settings + (f", E {law.E:.3f}" if law.E else "")}
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, logsumexp
 
+from densing.fit.loss_law.posterior import CORRELATIONS
 from densing.fit.status import FitError
-from densing.ruler.ladder_errors import CORRELATIONS
 
 FloatArray = NDArray[np.float64]
 

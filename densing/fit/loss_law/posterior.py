@@ -340,3 +340,17 @@ def _drawn(
     if projection.shape[1] == 3:
         coefficients[:, 2] = np.clip(coefficients[:, 2], 0, ladder.loss.min())
     return coefficients, sigma
+
+
+def central_law(laws: FloatArray, params: ArrayLike, tokens: ArrayLike) -> FloatArray:
+    """The law (5,) among laws (R, 5) that runs nearest to their middle.
+
+    Parameters
+    ----------
+    params, tokens : array, shape (m,)
+        Where they are compared, by the largest difference of ln L to the median.
+    """
+    a, alpha, b, beta, irreducible = (laws[:, k, None] for k in range(5))
+    params, tokens = np.asarray(params, float), np.asarray(tokens, float)
+    losses = np.log(a * params**-alpha + b * tokens**-beta + irreducible)
+    return laws[np.abs(losses - np.median(losses, axis=0)).max(1).argmin()]

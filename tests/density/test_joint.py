@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from densing.ruler.joint import coupled, joint_sizes, pooled_size
+from densing.density.joint import joint_sizes, pooled_size
+from densing.fit.loss_law.together import coupled
 
 MODELS, BENCHMARKS = 120, 4
 OFFSETS = np.array([0.6, -0.2, 0.1, -0.5])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from densing.fit.loss_law.posterior import Prior, law_posterior
+from densing.fit.loss_law.reading import Reading
+from densing.fit.loss_law.together import LadderPoints, ladder_posterior
 from densing.fit.status import FitError
-from densing.ruler.ladder_errors import Prior, law_posterior
-from densing.ruler.tied import Reading
-from densing.ruler.together import LadderPoints, ladder_posterior
 
 PARAMS, TOKENS = (
     values.ravel() for values in np.meshgrid(np.geomspace(5e6, 8e8, 6), np.geomspace(1.5e8, 5e10, 6), indexing="ij")

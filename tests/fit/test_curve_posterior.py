@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from densing.fit.score_curve.posterior import curve_draws
 from densing.fit.status import FitError
-from densing.ruler.curve_errors import curve_draws
-from densing.ruler.power import widths
-from densing.ruler.statuses import CurveStatus, LawStatus, judge_score, judge_size
+from densing.frame.statuses import CurveStatus, LawStatus, judge_score, judge_size
+from densing.ladder.power import widths
 
 LOSS = np.linspace(0.7, 1.2, 20)
 SCORE = 25 + 75 / (1 + np.exp(12 * (LOSS - 0.8)))

@@ -6,16 +6,15 @@ Drawn one by one, the errors of their laws would cancel in a joint size more tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from densing.ruler.joint import coupled
-from densing.ruler.ladder_errors import WEAK, LawPosterior, Prior, law_posterior
-from densing.ruler.tied import Reading
+from densing.fit.loss_law.posterior import WEAK, LawPosterior, Prior, law_posterior
+from densing.fit.loss_law.reading import Reading
 
 FloatArray = NDArray[np.float64]
 
@@ -95,3 +94,31 @@ def _residual_correlation(points: list[LadderPoints], found: list[LawPosterior])
             if same:
                 correlation[i, j] = correlation[j, i] = np.corrcoef(residuals[i], residuals[j])[0, 1]
     return correlation
+
+
+def coupled(
+    draws: Sequence[FloatArray], keys: Sequence[FloatArray], correlation: FloatArray, seed: int
+) -> list[FloatArray]:
+    """Reorder independent draws so that their keys get a rank correlation (Iman and Conover 1982).
+
+    Laws of one ladder share its runs, so their errors are related; drawn benchmark by benchmark they
+    would cancel in a joint size more than they do.
+
+    Parameters
+    ----------
+    draws : B arrays, shape (R, ...)
+    keys : B arrays, shape (R,)
+        What is to be correlated, such as ln N̂ of one loss far beyond the ladder; +∞ ranks last.
+    correlation : array, shape (B, B)
+        Correlation of the residuals of the B laws.
+    """
+    count = len(keys[0])
+    values, vectors = np.linalg.eigh(correlation)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    normal = np.random.default_rng(seed).standard_normal((count, len(keys))) @ root.T
+    ordered = []
+    for column, (part, key) in enumerate(zip(draws, keys, strict=True)):
+        reordered = np.empty_like(part)
+        reordered[np.argsort(normal[:, column], kind="stable")] = part[np.argsort(key, kind="stable")]
+        ordered.append(reordered)
+    return ordered

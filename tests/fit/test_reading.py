@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from densing.ruler.tied import Reading
+from densing.fit.loss_law.reading import Reading
 
 LAWS = np.array([[16.7, 0.285, 43.0, 0.228, 0.0917], [2.03, 0.115, 100.3, 0.277, 0.0], [55.4, 0.365, 16.0, 0.168, 0.0]])
 SIZES = np.geomspace(1e5, 1e15, 21)

@@ -77,12 +77,13 @@ class Reading:
         excess = np.asarray(losses, float) - self.floors(laws)
         unknown = np.isnan(excess) | np.isnan(a) | np.isnan(alpha)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            depth = np.log(np.where(excess > 0, excess, np.nan))
             if self.tokens_per_param is None:
-                log_size = (np.log(a) - depth) / alpha
+                found = (excess / a) ** (-1 / alpha)
             else:
-                log_size = _tied(np.log(a), alpha, np.log(b) - beta * np.log(self.tokens_per_param), beta, depth)
-            found = np.where(excess > 0, np.exp(log_size), np.inf)
+                depth = np.log(np.where(excess > 0, excess, np.nan))
+                log_b = np.log(b) - beta * np.log(self.tokens_per_param)
+                found = np.exp(_tied(np.log(a), alpha, log_b, beta, depth))
+        found = np.where(excess > 0, found, np.inf)
         return np.where(unknown, np.nan, np.where(np.isposinf(excess), 0.0, found))
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from densing.ruler.ladder_errors import law_posterior
-from densing.ruler.tied import Reading
+from densing.fit.loss_law.posterior import law_posterior
+from densing.fit.loss_law.reading import Reading
 
 FloatArray = NDArray[np.float64]
 

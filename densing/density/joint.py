@@ -200,34 +200,6 @@ def _censored(
     return values, spare
 
 
-def coupled(
-    draws: Sequence[FloatArray], keys: Sequence[FloatArray], correlation: FloatArray, seed: int
-) -> list[FloatArray]:
-    """Reorder independent draws so that their keys get a rank correlation (Iman and Conover 1982).
-
-    Laws of one ladder share its runs, so their errors are related; drawn benchmark by benchmark they
-    would cancel in a joint size more than they do.
-
-    Parameters
-    ----------
-    draws : B arrays, shape (R, ...)
-    keys : B arrays, shape (R,)
-        What is to be correlated, such as ln N̂ of one loss far beyond the ladder; +∞ ranks last.
-    correlation : array, shape (B, B)
-        Correlation of the residuals of the B laws.
-    """
-    count = len(keys[0])
-    values, vectors = np.linalg.eigh(correlation)
-    root = vectors * np.sqrt(np.maximum(values, 0))
-    normal = np.random.default_rng(seed).standard_normal((count, len(keys))) @ root.T
-    ordered = []
-    for column, (part, key) in enumerate(zip(draws, keys, strict=True)):
-        reordered = np.empty_like(part)
-        reordered[np.argsort(normal[:, column], kind="stable")] = part[np.argsort(key, kind="stable")]
-        ordered.append(reordered)
-    return ordered
-
-
 def pooled_size(log_sizes: FloatArray, widest: float = 100.0, *, seed: int = 0) -> tuple[FloatArray, FloatArray]:
     """Joint size of one model from its benchmarks alone, where no other models tell their offsets and scatter.
 
