@@ -284,5 +284,10 @@ def check(registry: RegistryFolder = None, json: JsonFlag = False) -> None:
 
 @app.command("import", hidden=True)
 def import_scores(file: Path) -> None:
-    """Import scores; the old name of `densing import FILE --to registry`."""
+    r"""Import scores; the old name of `densing import FILE --to registry`.
+
+    \b
+    Example:
+      densing import scores.csv --to registry
+    """
     raise InputError(f"`densing models import` is now `densing import {file} --to registry`")

@@ -27,7 +27,7 @@ from filelock import FileLock
 from densing.core.config import validate
 from densing.core.errors import InputError
 from densing.models.benchmarks import benchmark_name, load_benchmarks
-from densing.models.checks import find_problems
+from densing.models.checks import Problem, find_problems
 from densing.models.registry import (
     FILES,
     SHIPPED,
@@ -236,21 +236,27 @@ def difference(folder: Path | None = None) -> list[str]:
 
 def _transaction(folder: Path, what: str, change: Callable[[Draft], list[str]]) -> list[str]:
     """Run a change on a draft, check what it makes, and put it in place."""
+    _tried(folder, change)  # refused before anything is written, the lock's file included
     with _locked(folder):
-        draft = Draft(*read_folder(folder))
-        before = {str(problem) for problem in _new_text(find_problems(draft.registry()))}
-        done = change(draft)
-        if not done:
-            return []
-        found = [text for text in _new_text(find_problems(draft.registry())) if text not in before]
-        if found:
-            raise InputError("nothing was changed: " + "; ".join(found))
-        texts = zip(FILES, (draft.models, draft.scores), strict=True)
-        _commit(folder, {name: table.to_text().encode() if table.rows else None for name, table in texts}, what, None)
+        done, draft = _tried(folder, change)
+        if done:
+            texts = zip(FILES, (draft.models, draft.scores), strict=True)
+            after = {name: table.to_text().encode() if table.rows else None for name, table in texts}
+            _commit(folder, after, what, None)
         return done
 
 
-def _new_text(problems: Sequence[Any]) -> list[str]:
+def _tried(folder: Path, change: Callable[[Draft], list[str]]) -> tuple[list[str], Draft]:
+    """What a change does, and the tables as it would leave them; an InputError for a problem that it makes."""
+    draft = Draft(*read_folder(folder))
+    before = set(_texts(find_problems(draft.registry())))
+    done = change(draft)
+    if found := [text for text in _texts(find_problems(draft.registry())) if text not in before]:
+        raise InputError("nothing was changed: " + "; ".join(found))
+    return done, draft
+
+
+def _texts(problems: Sequence[Problem]) -> list[str]:
     """Problems without their lines, which move when rows do."""
     return [f"{problem.model}: {problem.what}" for problem in problems]
 

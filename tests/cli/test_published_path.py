@@ -266,12 +266,15 @@ def test_models_add_check_and_use(densing, densing_json, tmp_path):
     )  # fmt: skip
     assert added[0] == 0, added[2]
     assert densing_json("score", "Mine-3B")[-1]["density"] > 0
-    again = densing("models", "add", "Mine-3B", "--release-date", "2026-05-01", "--total-params", "3.1B")
+    once_more = densing("models", "add", "Mine-3B", "--release-date", "2026-05-01", "--total-params", "3.1B")
+    assert once_more[:2] == (0, "nothing changed\n")
+    again = densing("models", "add", "Mine-3B", "--release-date", "2026-05-01", "--total-params", "3.2B")
     assert again[0] == 2
-    assert "is there already" in again[2]
+    assert "is in the registry already" in again[2]
     code, out, _ = densing("models", "check")
-    assert code == 1
-    assert "Mine-3B" not in out
+    assert (code, out) == (0, "")
+    assert densing("models", "undo")[0] == 0
+    assert densing("score", "Mine-3B")[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -280,10 +283,13 @@ def test_models_add_check_and_use(densing, densing_json, tmp_path):
         (["X-7B", "--release-date", "2099-01-01", "--total-params", "7B"], "after today"),
         (["X-7B", "--release-date", "2024-13-01", "--total-params", "7B"], "release_date"),
         (["X-7B", "--release-date", "2024-01-01", "--total-params", "70B"], "its name says 7B"),
-        (["X", "--release-date", "2024-01-01"], "missing: parameters with embeddings (8B); give --total-params"),
+        (
+            ["X", "--release-date", "2024-01-01"],
+            "the parameters with embeddings (8B) is missing; give it with --total-params",
+        ),
         (
             ["X", "--release-date", "2024-01-01", "--total-params", "1B", "--score", "mmlu=50"],
-            "missing: source of the scores",
+            "the source of the scores is missing; give it with --source",
         ),
     ],
 )
@@ -294,11 +300,14 @@ def test_models_add_refuses_and_writes_nothing(densing, tmp_path, arguments, mes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_models_import(densing, densing_json, tmp_path):
+def test_scores_of_a_table_go_to_the_registry(densing, densing_json, tmp_path):
     (tmp_path / "more.csv").write_text("model,benchmark,score,source\nLlama-3-8B,mmlu,70.5,my run\n")
-    assert densing_json("models", "import", "more.csv")["rows"] == 1
-    assert any(v["source"] == "my run" for v in densing_json("models", "show", "Llama-3-8B")["scores"]["mmlu"])
-    assert densing("models", "import", "gone.csv")[0] == 2
+    assert densing("import", "more.csv", "--to", "registry")[0] == 0
+    assert any(v["score"] == 70.5 for v in densing_json("models", "show", "Llama-3-8B")["scores"]["mmlu"])
+    assert densing("import", "gone.csv", "--to", "registry")[0] == 2
+    code, _, err = densing("models", "import", "more.csv")
+    assert code == 2
+    assert "`densing import more.csv --to registry`" in err
 
 
 def test_frames(densing, densing_json):
