@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from densing.core.arrays import FloatArray
+from densing.core.errors import InputError
 
 
 class Range(str, Enum):
@@ -97,6 +98,13 @@ class Reading:
         excess = np.asarray(losses, float) - self.floors(laws)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             return np.where(excess <= 0, np.inf, (excess / a) ** (-1 / alpha))
+
+
+def checked_loss(loss: float, benchmark: str) -> float:
+    """Return a measured loss, or raise an InputError where it is not a finite number."""
+    if not np.isfinite(loss):
+        raise InputError(f"a loss of {loss:g} on {benchmark} is not a measured loss")
+    return loss
 
 
 def losses_of_scores(curves: FloatArray, scores: ArrayLike) -> FloatArray:
