@@ -214,7 +214,7 @@ def checkpoint_table(scored: Sequence[Scored]) -> pd.DataFrame:
 
 
 def rows_for_people(scored: Sequence[Scored]) -> tuple[list[str], list[list[str]]]:
-    """Heading and cells of the same for a terminal or a page."""
+    """Heading and cells of the table of checkpoints, for a terminal or a page."""
     header = ["checkpoint", "density by loss", "95% full", "status", "density by score", "95% full", "status", "what"]
     rows = [
         [
@@ -233,7 +233,7 @@ def rows_for_people(scored: Sequence[Scored]) -> tuple[list[str], list[list[str]
 
 
 def markdown_table(scored: Sequence[Scored]) -> str:
-    """The same in Markdown."""
+    """Densities of the checkpoints as a table in Markdown."""
     header, rows = rows_for_people(scored)
     lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}", *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join(lines) + "\n"

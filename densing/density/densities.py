@@ -19,7 +19,7 @@ from densing.core.intervals import Interval, hull, percentile_interval
 from densing.core.units import short_count
 from densing.density.weighing import Hardware, load_hardware, weigh
 from densing.frame.frame import AVERAGE, ReferenceFrame
-from densing.frame.inversion import Range
+from densing.frame.inversion import Range, checked_loss
 from densing.models.size import Size
 from densing.models.subject import Subject
 
@@ -178,7 +178,8 @@ def compute_density(
     params : float, optional
         Parameters as the frame counts them, with or without embeddings.
     size : Size, optional
-        The same in detail: with and without embeddings, active ones, bits per weight.
+        What is known of the model's size, in place of `params`: parameters with and without embeddings, active
+        ones, bits per weight.
     model : str
         Name for tables.
     scores : mapping, optional
@@ -265,7 +266,7 @@ def compute_densities(
     full, conditional = (frame.sizes_of_losses(losses, benchmark, kind) for kind in ("full", "conditional"))
     results = []
     for i, subject in enumerate(subjects):
-        point = frame.describe_inversion(scores[i], losses[0, i], conditional[0, i], benchmark)
+        point = frame.describe_inversion(float(scores[i]), losses[0, i], conditional[0, i], benchmark)
         size, notes = sized[i]
         if subject.losses and not frame.spec.tokenizer:
             notes = (*notes, "from a measured loss: valid for the vocabulary of the frame's ladder alone")
@@ -360,7 +361,7 @@ def _losses(
     measured = np.array([benchmark in subject.losses for subject in subjects])
     if measured.any():
         given = [subject for subject in subjects if benchmark in subject.losses]
-        mean = np.array([frame.checked_loss(subject.losses[benchmark], benchmark) for subject in given])
+        mean = np.array([checked_loss(subject.losses[benchmark], benchmark) for subject in given])
         error = np.array([subject.loss_errors.get(benchmark, 0.0) for subject in given])
         losses[:, measured] = np.vstack([mean, mean + error * rng.standard_normal((replicates, len(mean)))])
     if not measured.all():

@@ -123,7 +123,12 @@ def compute_density_set(
     panel : str, optional
         Densities of one of the article's panels as printed, whatever the frame.
     **options
-        Of `densing.compute_densities`.
+        Passed on to `densing.compute_densities`: hardware, scale and seed.
+
+    Raises
+    ------
+    InputError
+        If the frame lacks the benchmarks of the models asked for, or no model has all its scores.
     """
     if panel is not None:
         table = published_densities(panel)

@@ -165,7 +165,7 @@ def measured_subject(name: str, size: Size, measurement: Measurement, frame: Ref
 
 
 def loss_subject(name: str, size: Size, measurement: Measurement, frame: ReferenceFrame) -> Subject:
-    """The same by its measured losses, which skip the score curve.
+    """A measured checkpoint as a subject of its measured losses, which skip the score curve.
 
     Raises
     ------

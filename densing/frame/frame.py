@@ -26,7 +26,7 @@ from densing.fit.loss_law.together import LadderPoints, LadderPosterior, ladder_
 from densing.fit.score_curve.curve import ScoreCurve
 from densing.fit.score_curve.fit import ScoreCurveFit, fit_score_curve
 from densing.frame.draws import FrameDraws, draw_curves, draw_laws, of_form
-from densing.frame.inversion import Inversion, Range, losses_of_scores
+from densing.frame.inversion import Inversion, Range, checked_loss, losses_of_scores
 from densing.frame.spec import FrameSpec
 
 if TYPE_CHECKING:
@@ -245,7 +245,9 @@ class ReferenceFrame:
         InputError
             If the score is not a number, or the frame has no such benchmark.
         """
-        losses = self.losses_of_scores([self.checked_score(score, benchmark)], benchmark)
+        if not np.isfinite(score):
+            raise InputError(f"{benchmark}={score:g} is not a score")
+        losses = self.losses_of_scores([score], benchmark)
         return self.describe_inversion(score, losses[0, 0], self.sizes_of_losses(losses, benchmark)[0, 0], benchmark)
 
     def invert_loss(self, loss: float, benchmark: str = AVERAGE) -> Inversion:
@@ -259,20 +261,8 @@ class ReferenceFrame:
         InputError
             If the loss is not a finite number, or the frame has no such benchmark.
         """
-        size = self.sizes_of_losses([self.checked_loss(loss, benchmark)], benchmark)[0, 0]
+        size = self.sizes_of_losses([checked_loss(loss, benchmark)], benchmark)[0, 0]
         return self.describe_inversion(np.nan, loss, size, benchmark)
-
-    def checked_score(self, score: float, benchmark: str) -> float:
-        """The score, or an InputError where it is not a number."""
-        if not np.isfinite(score):
-            raise InputError(f"{benchmark}={score:g} is not a score")
-        return score
-
-    def checked_loss(self, loss: float, benchmark: str) -> float:
-        """The loss, or an InputError where it is not a finite number."""
-        if not np.isfinite(loss):
-            raise InputError(f"a loss of {loss:g} on {benchmark} is not a measured loss")
-        return loss
 
     def describe_inversion(self, score: float, loss: float, size: float, benchmark: str) -> Inversion:
         """What a score, the loss it stands for and its size by the frame's own law mean: a value or a bound, and why.

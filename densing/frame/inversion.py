@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from densing.core.arrays import FloatArray
+from densing.core.errors import InputError
 
 
 class Range(str, Enum):
@@ -57,6 +58,13 @@ class Inversion:
     status: Range
     bound: float = np.nan
     notes: tuple[str, ...] = ()
+
+
+def checked_loss(loss: float, benchmark: str) -> float:
+    """Return a measured loss, or raise an InputError where it is not a finite number."""
+    if not np.isfinite(loss):
+        raise InputError(f"a loss of {loss:g} on {benchmark} is not a measured loss")
+    return loss
 
 
 def losses_of_scores(curves: FloatArray, scores: ArrayLike) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Everything that makes a reference frame, but its points."""
+"""The settings of a reference frame: everything that makes it, except its points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from densing.fit.optimise.objectives import ObjectiveName
 
 
 class CurveOptions(Config):
-    """How one benchmark's score curve is fitted; see `densing.fit_score_curve`."""
+    """How the score curve of one benchmark is fitted; see `densing.fit_score_curve`."""
 
     anchor: bool = True
     floor: float | None = Field(None, ge=0, lt=100)
@@ -32,11 +32,13 @@ class ResamplingOptions(Config):
     curve: Kind = "points"
     """Checkpoints of the score curve, which are separate models."""
     replicates: int = Field(1000, ge=100)
+    """Number of draws."""
     seed: int = 2025
+    """Seed of the draws."""
 
 
 class FrameSpec(Config):
-    """Everything that makes a frame, but its points."""
+    """The settings of a frame: everything that makes it, except its points."""
 
     name: str
     title: str = ""
@@ -52,13 +54,13 @@ class FrameSpec(Config):
     """Which optimum of each loss law the frame reads: the smallest objective, or the smallest data floor
     at D₀ (the article's choice wherever its points have two)."""
     reason: str = ""
-    """Why that optimum."""
+    """Why the frame reads that optimum, in a few words."""
     average: dict[str, float] = {}
     """Weight of each benchmark in the average, for losses and scores alike; they add up to 1."""
     form_average: bool = False
     """Form the average by its weights even where the points hold one."""
     items: dict[str, int] = {}
-    """Items behind each benchmark's score, for its binomial noise."""
+    """Number of items behind each benchmark's score, which sets its binomial error."""
     curve: CurveOptions = CurveOptions()
     curves: dict[str, CurveOptions] = {}
     """Benchmarks whose curve is fitted in another way than `curve`."""

@@ -62,7 +62,7 @@ class Breakpoint:
     ----------
     date : date
     slope_before, slope_after : float
-        Of the line with a bend there, per day.
+        Slopes of the line with a bend there, per day.
     statistic : float
         Largest F over all candidate dates (Andrews 1993).
     p_value : float

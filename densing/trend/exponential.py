@@ -45,14 +45,14 @@ class Trend:
         B, ln ρ on the origin's date.
     r_squared : float
     interval : Interval
-        Of A, every replicate selecting its frontier anew. With draws of the densities it is the full one:
+        Interval of A; every replicate selects its frontier anew. With draws of the densities it is full:
         their errors are in it, whatever the optimum of the frame's law. Without, it is `interval_sampling`.
     interval_conditional : Interval or None
-        The same, conditional on the optimum that the frame reads; None without draws for it.
+        Interval of A, conditional on the optimum that the frame reads; None without draws for it.
     interval_sampling : Interval
-        The same for the densities as they are.
+        Interval of A that takes the densities as they are, without error.
     interval_fixed : Interval
-        Of A by Student's t on the frontier's points: what would hold if the frontier had been known
+        Interval of A by Student's t on the frontier's points: what would hold if the frontier had been known
         beforehand. Given for comparison; for records it is too narrow. A quantile regression has one
         interval, from its asymptotic error, and all three are that.
     members : tuple of int
@@ -90,7 +90,7 @@ class Trend:
     distribution: SlopeDistribution | None = field(default=None, repr=False, compare=False)
 
     def _with_draws(self, draws: FloatArray, draws_conditional: FloatArray | None) -> Trend:
-        """The same trend with the errors of the densities in its intervals."""
+        """Return the trend with the errors of the densities in its intervals."""
         if self.distribution is None:  # a quantile regression keeps its own interval
             return self
         full, shares = self._with_frame_error(draws)
@@ -164,7 +164,7 @@ class Trend:
 
     @property
     def doubling_interval_conditional_days(self) -> Interval | None:
-        """The same, conditional on the optimum that the frame reads; None without draws for it."""
+        """Interval of the doubling time, conditional on the optimum that the frame reads; None without draws for it."""
         return None if self.interval_conditional is None else self._doubling(self.interval_conditional)
 
     def _doubling(self, slope: Interval) -> Interval:
@@ -402,7 +402,8 @@ def doubling_interval(slope: Interval, *, falling: bool = False) -> Interval:
     Parameters
     ----------
     falling : bool
-        Of a halving time, as negative days: halving in 90 to 140 days is −140 to −90.
+        Whether density falls: the interval is then of a halving time, in negative days, so that halving in
+        90 to 140 days is −140 to −90.
     """
     if falling:
         return _mirrored(doubling_interval(_mirrored(slope)))
@@ -500,7 +501,8 @@ def fit_trend(
         line = draw_line(days, logs, frontier, quantile, level)
     except FitError as error:
         raise FitError("; ".join([str(error), *left_out_lines(left_out)])) from error
-    sampling, distribution = line.interval, None
+    sampling = line.interval
+    distribution: SlopeDistribution | None = None
     if picks:
         distribution = slope_distribution(Dates.of(days), logs, frontier, line.slope, level, replicates, seed)
         low, high = distribution.quantile([(1 - level) / 2, (1 + level) / 2])

@@ -146,11 +146,14 @@ def forecast_date(trend: Trend, effective_size: float, params: float) -> DateFor
     Raises
     ------
     InputError
-        If the trend falls: then no date comes. If its frontier is censored: then its line says nothing.
+        If the trend falls, and so reaches the size on no date to come; if its frontier is censored.
     """
     trend.refuse_if_censored()
     if trend.slope_per_day <= 0:
-        raise InputError(f"density halves every {-trend.doubling_time_days:.0f} days on this trend; no date comes")
+        raise InputError(
+            f"density halves every {-trend.doubling_time_days:.0f} days on this trend, "
+            "so there is no date from which the size suffices; ask for one on a trend that rises"
+        )
     needed = np.log(effective_size / params)
     day = float((needed - trend.intercept) / trend.slope_per_day)
     if not -_HORIZON_DAYS < day < _HORIZON_DAYS:

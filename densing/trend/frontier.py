@@ -30,7 +30,7 @@ def days_since(dates: ArrayLike | Sequence[dt.date]) -> FloatArray:
 
 
 def date_of(days: float) -> dt.date:
-    """The date that many days after the origin."""
+    """Return the date that many days after the origin."""
     return ORIGIN + dt.timedelta(days=round(days))
 
 
@@ -82,6 +82,7 @@ class Picked:
     values : array, shape (R, K)
         Their ln ρ in every row.
     chosen : array of bool, shape (R, K)
+        Never true where a value is −∞, which stands for a model without a density in that row.
     """
 
     days: FloatArray
@@ -99,7 +100,7 @@ class Line:
         Per day, and on the origin's date.
     r_squared : float
     interval : Interval
-        Of the slope, as if the models on the frontier had been known beforehand.
+        Confidence interval of the slope, as if the models on the frontier had been known beforehand.
     members : tuple of int
         Rows of the models on the frontier, by date.
     """

@@ -1,4 +1,4 @@
-"""One set of models under every frame: how much of a headline is the ruler's."""
+"""One set of models under several frames: how much of a doubling time is the choice of the frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from densing.core.intervals import Interval
 from densing.density.sets import INCOMPLETE, DensitySet, compute_density_set
 from densing.fit.status import FitError
 from densing.frame.frame import ReferenceFrame
@@ -46,12 +45,6 @@ class FrameRow:
         of = self.densities
         incomplete = {INCOMPLETE: tuple(of.incomplete)} if of.incomplete else {}
         return models_left_out(of.names, of.dates, of.values) | incomplete
-
-    @property
-    def doubling_all_optima(self) -> Interval:
-        """Full 95% interval of the doubling time, days."""
-        assert self.trend is not None
-        return self.trend.doubling_interval_days
 
     def to_dict(self) -> dict[str, Any]:
         """The row's numbers."""
