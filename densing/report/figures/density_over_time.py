@@ -127,7 +127,8 @@ def plot_densities(
     crossing: list[tuple[Any, float]] = []
     if trend is not None and trend.censored:
         why = trend.censored.replace(", so ", ",\nso ")
-        ax.text(0.02, 0.98, f"no trend: {why}", transform=ax.transAxes, va="top", fontsize=8, color=PALETTE[0])
+        text = f"doubling time not identified: {why}"
+        ax.text(0.02, 0.98, text, transform=ax.transAxes, va="top", fontsize=8, color=PALETTE[0])
     elif trend is not None:
         crossing = _draw_trend(trend, ax, until)
         frontier = {trend.models[i] for i in trend.members}
