@@ -17,6 +17,7 @@ from densing.fit.loss_law.posterior import WEAK, LawPosterior, Prior, law_poster
 from densing.fit.loss_law.reading import Reading
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
 
 _BEYOND = 10.0
 """Errors of the laws are related where sizes are read: here, this many times the largest rung."""
@@ -71,7 +72,7 @@ def ladder_posterior(
         reading = Reading(tokens_per_param=float(np.exp(np.log(tokens / params).mean())))
         far = reading.losses(np.median(posterior.laws, 0), [_BEYOND * params.max()])
         keys.append(reading.sizes(posterior.laws, far)[:, 0])
-    rows = coupled([np.arange(draws)] * len(found), keys, correlation, seed)
+    rows = coupled(keys, correlation, seed)
     return LadderPosterior(
         {name: posterior.rows(order) for name, posterior, order in zip(points, found, rows, strict=True)},
         correlation,
@@ -96,29 +97,31 @@ def _residual_correlation(points: list[LadderPoints], found: list[LawPosterior])
     return correlation
 
 
-def coupled(
-    draws: Sequence[FloatArray], keys: Sequence[FloatArray], correlation: FloatArray, seed: int
-) -> list[FloatArray]:
-    """Reorder independent draws so that their keys get a rank correlation (Iman and Conover 1982).
+def coupled(keys: Sequence[FloatArray], correlation: FloatArray, seed: int) -> list[IntArray]:
+    """Orders of independent draws in which their keys have a rank correlation (Iman and Conover 1982).
 
     Laws of one ladder share its runs, so their errors are related; drawn benchmark by benchmark they
     would cancel in a joint size more than they do.
 
     Parameters
     ----------
-    draws : B arrays, shape (R, ...)
     keys : B arrays, shape (R,)
         What is to be correlated, such as ln N̂ of one loss far beyond the ladder; +∞ ranks last.
     correlation : array, shape (B, B)
         Correlation of the residuals of the B laws.
+
+    Returns
+    -------
+    B arrays, shape (R,)
+        Draw of each benchmark that stands in row r.
     """
     count = len(keys[0])
     values, vectors = np.linalg.eigh(correlation)
     root = vectors * np.sqrt(np.maximum(values, 0))
     normal = np.random.default_rng(seed).standard_normal((count, len(keys))) @ root.T
-    ordered = []
-    for column, (part, key) in enumerate(zip(draws, keys, strict=True)):
-        reordered = np.empty_like(part)
-        reordered[np.argsort(normal[:, column], kind="stable")] = part[np.argsort(key, kind="stable")]
-        ordered.append(reordered)
-    return ordered
+    orders = []
+    for column, key in enumerate(keys):
+        order = np.empty(count, dtype=np.intp)
+        order[np.argsort(normal[:, column], kind="stable")] = np.argsort(key, kind="stable")
+        orders.append(order)
+    return orders
