@@ -15,9 +15,9 @@ import sys
 
 import numpy as np
 from common import table, write
-from densing.progress import track
 from scipy.stats import binom
 
+from densing.core.progress import track
 from densing.fit.loss_law.posterior import law_posterior
 from densing.fit.loss_law.reading import Reading
 

@@ -336,10 +336,10 @@ def _drawn(
         squares, freedom = squares + shift[:, 2] ** 2, freedom + 1
     sigma = np.sqrt(squares / rng.chisquare(freedom, len(squares)))
     shift[:, :2] = sigma[:, None] * rng.standard_normal((len(squares), 2))
-    coefficients: FloatArray = np.linalg.solve(np.swapaxes(factor, -1, -2), (projection + shift)[..., None])[..., 0]
+    coefficients = np.linalg.solve(np.swapaxes(factor, -1, -2), (projection + shift)[..., None])[..., 0]
     if projection.shape[1] == 3:
         coefficients[:, 2] = np.clip(coefficients[:, 2], 0, ladder.loss.min())
-    return coefficients, sigma
+    return np.asarray(coefficients, float), sigma
 
 
 def central_law(laws: FloatArray, params: ArrayLike, tokens: ArrayLike) -> FloatArray:
