@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +43,21 @@ def trend(
             help="Take the densities that the article printed for one of its panels: mmlu_cf, mmlu, five_benchmarks."
         ),
     ] = None,
+    benchmark: Annotated[
+        str, typer.Option(help="With --models registry: read one benchmark instead of the frame's average.")
+    ] = "average",
+    whose: Annotated[
+        str,
+        typer.Option(
+            "--scores",
+            help="With --models registry: vendors, or harness:NAME for what one harness measured (observational, "
+            "leaderboard-v1, leaderboard-v2).",
+        ),
+    ] = "vendors",
+    registry: Annotated[
+        Path | None,
+        typer.Option(help="Folder of your registry; by default what DENSING_REGISTRY names, or results/registry."),
+    ] = None,
     frontier: Annotated[str, typer.Option(help="Which models the line is drawn through.")] = "records",
     quantile: Annotated[
         float, typer.Option(help="For --frontier quantile: the share of models that lie under the line.")
@@ -70,6 +86,13 @@ def trend(
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Give the slope without each model of the frontier in turn.")
     ] = False,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity",
+            help="With --models registry: give the doubling time without each kind of training, family and source.",
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write the trend as JSON into this folder, as in results/trends.")
     ] = None,
@@ -86,6 +109,8 @@ def trend(
       densing trend
       densing trend --panel mmlu_cf
       densing trend --models registry --since 2023-02-24 --leave-one-out
+      densing trend --models registry --since 2023-02-24 --sensitivity
+      densing trend --models registry --benchmark mmlu --scores harness:observational
       densing trend --forecast 2026-01-01 --score average=60 --params 1B
     """
     from densing.core.units import parse_count, parse_scores
@@ -101,7 +126,13 @@ def trend(
         find_change,
         leave_one_out,
     )
-    chosen = compute_density_set(frame, models, panel=panel).between(_date(since, "--since"), _date(until, "--until"))
+    if registry is not None:
+        os.environ["DENSING_REGISTRY"] = str(registry)
+    first, last = _date(since, "--since"), _date(until, "--until")
+    if sensitivity:
+        _print_sensitivity(frame, models, whose, benchmark, first, last, json)
+        return
+    chosen = compute_density_set(frame, models, panel=panel, benchmark=benchmark, scores=whose).between(first, last)
     fitted = fit_density_trend(chosen, frontier=frontier, quantile=quantile, seed=seed)
     answers = answer_questions(fitted, chosen, asked, frame=frame, seed=seed)
     if out is not None:
@@ -120,6 +151,35 @@ def trend(
     typer.echo(fitted.text(name_all=verbose))
     for line in [*left_out_lines(incomplete, name_all=verbose), *(answer.text for answer in answers.values())]:
         typer.echo(line)
+
+
+def _print_sensitivity(
+    frame: str, models: str, whose: str, benchmark: str, since: dt.date | None, until: dt.date | None, json: bool
+) -> None:
+    from densing.core.progress import console
+    from densing.frame.store import load_frame
+    from densing.models.harness import choose_scores
+    from densing.models.registry import load_registry
+    from densing.trend.sensitivity import headline_sensitivity
+
+    if models != "registry":
+        raise InputError("--sensitivity leaves models of the registry out; add --models registry")
+    with console.status("leaving out one source after the other"):
+        known = choose_scores(load_registry(), whose)
+        rows = headline_sensitivity(load_frame(frame), known, since=since, until=until, benchmark=benchmark)
+    if json:
+        print_json([vars(row) for row in rows])
+        return
+    cells = [
+        [
+            row.kind,
+            row.name,
+            str(row.models),
+            f"{row.doubling_days:.0f}" if row.doubling_days == row.doubling_days else "–",
+        ]
+        for row in rows
+    ]
+    typer.echo(table(cells, ["without", "", "models", "doubling, days"]))
 
 
 def _date(text: str | None, option: str) -> dt.date | None:

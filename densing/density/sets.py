@@ -18,6 +18,7 @@ from densing.density.published import MAIN_PANEL, published_densities, published
 from densing.frame.frame import AVERAGE, ReferenceFrame
 from densing.frame.inversion import Range
 from densing.frame.store import load_frame
+from densing.models.harness import choose_scores
 from densing.models.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -110,7 +111,13 @@ class DensitySet:
 
 
 def compute_density_set(
-    frame: str | ReferenceFrame, models: str = "published", *, panel: str | None = None, **options: Any
+    frame: str | ReferenceFrame,
+    models: str = "published",
+    *,
+    panel: str | None = None,
+    benchmark: str = AVERAGE,
+    scores: str = "vendors",
+    **options: Any,
 ) -> DensitySet:
     """Densities of a set of models in a frame.
 
@@ -122,6 +129,10 @@ def compute_density_set(
         with all the scores that the frame's average needs.
     panel : str, optional
         Densities of one of the article's panels as printed, whatever the frame.
+    benchmark : str
+        For the registry: densities on one benchmark instead of the average.
+    scores : str
+        For the registry: whose scores, see `densing.models.harness.choose_scores`.
     **options
         Passed on to `densing.compute_densities`: hardware, scale and seed.
 
@@ -141,6 +152,8 @@ def compute_density_set(
             table["density"].to_numpy(),
         )
     reference = load_frame(frame) if isinstance(frame, str) else frame
+    if models != "registry" and (benchmark != AVERAGE or scores != "vendors"):
+        raise InputError("a benchmark or a kind of scores is chosen among the registry's models; add --models registry")
     if models == "published":
         if not reference.spec.average or set(reference.benchmarks) != set(load_frame("densing-law-2025").benchmarks):
             raise InputError(
@@ -153,20 +166,25 @@ def compute_density_set(
             f"{reference.name}-published", "the article's models", reference, published_subjects(), dates, options
         )
     if models == "registry":
-        return compute_registry_set(reference, load_registry(), **options)
+        return compute_registry_set(reference, choose_scores(load_registry(), scores), benchmark=benchmark, **options)
     raise unknown("set of models", models, ["published", "registry"])
 
 
-def compute_registry_set(reference: ReferenceFrame, registry: Registry, **options: Any) -> DensitySet:
-    """Every model of a registry with a size and the scores that the frame's average needs."""
-    names = registry.complete(reference.spec.average)
+def compute_registry_set(
+    reference: ReferenceFrame, registry: Registry, *, benchmark: str = AVERAGE, **options: Any
+) -> DensitySet:
+    """Every model of a registry with a size and a score on the benchmark, or with all that the average needs."""
+    if benchmark not in reference.benchmarks:
+        raise unknown(f"benchmark of frame {reference.name}", benchmark, reference.benchmarks)
+    needed = list(reference.spec.average) if benchmark == AVERAGE else [benchmark]
+    names = registry.complete(needed) if needed else []
     if not names:
-        raise InputError(
-            f"no model of the registry has scores on all of {', '.join(reference.spec.average) or 'an average'}"
-        )
+        raise InputError(f"no model of the registry has scores on all of {', '.join(needed) or 'an average'}")
     dates = np.array([registry.models[name].release_date for name in names], dtype="datetime64[D]")
     subjects = [registry.subject(name) for name in names]
-    found = _computed(f"{reference.name}-registry", "models of the registry", reference, subjects, dates, options)
+    label = f"{reference.name}-registry" + ("" if benchmark == AVERAGE else f"-{benchmark}")
+    title = "models of the registry" + ("" if benchmark == AVERAGE else f", {benchmark} alone,")
+    found = _computed(label, title, reference, subjects, dates, options, benchmark)
     others = {name: entry.release_date for name, entry in registry.models.items() if name not in set(names)}
     return replace(found, incomplete={name: np.datetime64(day, "D") for name, day in others.items()})
 
@@ -178,8 +196,9 @@ def _computed(
     subjects: Sequence[Any],
     dates: NDArray[np.datetime64],
     options: Any,
+    benchmark: str = AVERAGE,
 ) -> DensitySet:
-    found = compute_densities(reference, subjects, AVERAGE, **options)
+    found = compute_densities(reference, subjects, benchmark, **options)
     return DensitySet(
         label,
         f"{title} in frame {reference.name}",
