@@ -263,7 +263,8 @@ def compute_densities(
     sized = [_weighed(frame, subject.size, hardware) for subject in subjects]
     sizes = np.array([size for size, _ in sized])
     losses = _losses(frame, subjects, scores, benchmark, seed)
-    full, conditional = (frame.sizes_of_losses(losses, benchmark, kind) for kind in ("full", "conditional"))
+    full = frame.sizes_of_losses(losses, benchmark, "full")
+    conditional = frame.sizes_of_losses(losses, benchmark, "conditional")
     results = []
     for i, subject in enumerate(subjects):
         point = frame.describe_inversion(float(scores[i]), losses[0, i], conditional[0, i], benchmark)

@@ -152,7 +152,7 @@ class ReferenceFrame:
     def draws(self, benchmark: str = AVERAGE) -> FrameDraws:
         """Bootstrap draws; every benchmark refits the same replicates. Made, or had from `draw_source`, once."""
         if benchmark not in self._draws:
-            make = self.draw_source or ReferenceFrame.make_draws
+            make: DrawSource = self.draw_source or ReferenceFrame.make_draws
             self._draws[benchmark] = make(self, benchmark)
         return self._draws[benchmark]
 

@@ -75,13 +75,13 @@ def frame_from_ladder(
     ladder = load_ladder(sources, training_tokens, show=show)
     held_out = Path(sources[0]) / "corpus" / "held_out.jsonl"
     used = load_suite(suite, documents=documents or (held_out if held_out.exists() else None))
-    spec = validate(
-        {"name": name, "title": f"ladder {ladder.name} on suite {used.name}"}
-        | {"tokens": tokens or longest_training(ladder)}
-        | settings,
-        FrameSpec,
-        f"frame {name}",
-    )
+    given: dict[str, Any] = {
+        "name": name,
+        "title": f"ladder {ladder.name} on suite {used.name}",
+        "tokens": tokens or longest_training(ladder),
+        **settings,
+    }
+    spec = validate(given, FrameSpec, f"frame {name}")
     checkpoints = {checkpoint.name: checkpoint.path for checkpoint in ladder.checkpoints}
     names = {checkpoint.name: _name_in_results(ladder, checkpoint) for checkpoint in ladder.checkpoints}
     models = checkpoints | {model: model for model in score_models}
@@ -233,7 +233,7 @@ def frame_from_csv(name: str, losses: Path, scores: Path, *, tokens: float, **se
     from densing.core.files import reading
     from densing.fit.hold_out import with_held_out
 
-    spec = validate({"name": name, "tokens": tokens} | settings, FrameSpec, f"frame {name}")
+    spec = validate({"name": name, "tokens": tokens, **settings}, FrameSpec, f"frame {name}")
     tables = []
     for path in (losses, scores):
         with reading(path, "CSV"):

@@ -89,18 +89,18 @@ def answer_questions(
             found["size_needed"] = Answer(f"parameters needed on {describe_size(size)}", asdict(size))
         if asked.params is not None:
             date = forecast_date(trend, wanted, asked.params)
-            told = {name: str(value) for name, value in vars(date).items()}
-            found["date_reached"] = Answer(f"{short_count(asked.params)} suffices from {date}", told)
+            days = {name: str(value) for name, value in vars(date).items()}
+            found["date_reached"] = Answer(f"{short_count(asked.params)} suffices from {date}", days)
     if asked.change_at is not None:
         change = slope_change(densities.dates, densities.values, asked.change_at, models=densities.names, seed=seed)
-        data = {
+        parts = {
             "date": change.date.isoformat(),
             "difference": change.difference,
             "p_value": change.p_value,
             "before": change.before.to_dict(),
             "after": change.after.to_dict(),
         }
-        found["slope_change"] = Answer(f"change at {change}", data)
+        found["slope_change"] = Answer(f"change at {change}", parts)
     if asked.find_change:
         bend = find_breakpoint(trend, seed=seed)
         data = {name: str(value) if name in ("date", "interval") else value for name, value in vars(bend).items()}

@@ -13,7 +13,7 @@ from densing import fit_trend
 from densing.article.corollaries import (
     combined_doubling_days,
     compression_table,
-    corollaries,
+    compute_corollaries,
     price_trend,
     registry_compression,
 )
@@ -115,7 +115,7 @@ def test_the_best_bend_is_no_significant_one():
 
 
 def test_corollaries():
-    numbers = {row.name: row for row in corollaries()}
+    numbers = {row.name: row for row in compute_corollaries()}
     assert price_trend().doubling_time_days / DAYS_PER_MONTH == pytest.approx(2.49, abs=5e-3)
     assert price_trend().r_squared == pytest.approx(0.969, abs=5e-4)
     assert combined_doubling_days(106.16) == pytest.approx(93.3, abs=0.1)
