@@ -87,7 +87,7 @@ class PluginTable:
     @property
     def outside(self) -> tuple[Plugin, ...]:
         """Those of other packages that are installed."""
-        return _outside(self.group)
+        return installed(self.group)
 
     @property
     def rows(self) -> tuple[Plugin, ...]:
@@ -119,7 +119,8 @@ class PluginTable:
 
 
 @cache  # every installed package is looked at, which takes as long as an import
-def _outside(group: str) -> tuple[Plugin, ...]:
+def installed(group: str) -> tuple[Plugin, ...]:
+    """The rows that other packages add in a group of entry points."""
     return tuple(_rows(group))
 
 

@@ -9,9 +9,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from densing.core.errors import InputError
+from densing.measure import plugins
+from tests.measure.test_commands import densing
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = '''
@@ -60,20 +65,34 @@ def site(tmp_path: Path) -> Path:
     return site
 
 
-def densing(site: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same folder, among those that this process looks for packages in."""
+    monkeypatch.syspath_prepend(site)
+    plugins.installed.cache_clear()
+    yield site
+    plugins.installed.cache_clear()
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> Path:
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"instruction": "import", "answer": " os"}\n{"instruction": "x", "answer": " = 1"}\n')
+    return path
+
+
+def run(site: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)]), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "densing", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-def test_an_engine_of_another_package(checkpoint: Path, site: Path, tmp_path: Path) -> None:
+def test_an_engine_of_another_package(checkpoint: Path, site: Path, items: Path, tmp_path: Path) -> None:
     """It measures beside the one that it extends, and neither meets the other's answers."""
-    items = tmp_path / "items.jsonl"
-    items.write_text('{"instruction": "import", "answer": " os"}\n{"instruction": "x", "answer": " = 1"}\n')
     command = ["measure", checkpoint, "--suite", "jsonl", "--documents", items, "--device", "cpu", "--json"]
     found = {}
     for engine in ("torch", "doubling"):
-        done = densing(site, *command, "--out", tmp_path / "out", "--engine", engine)
+        done = run(site, *command, "--out", tmp_path / "out", "--engine", engine)
         assert done.returncode == 0, done.stderr
         found[engine] = json.loads(done.stdout)
     losses = {engine: report["tasks"][0]["conditional_loss"] for engine, report in found.items()}
@@ -85,7 +104,7 @@ def test_an_engine_of_another_package(checkpoint: Path, site: Path, tmp_path: Pa
 def test_an_importer_of_another_package(site: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.lines"
     results.write_text("mmlu 61.5\nbbh 40\n")
-    done = densing(site, "import", results, "--json")
+    done = run(site, "import", results, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["harness"] == "own harness"
@@ -93,54 +112,59 @@ def test_an_importer_of_another_package(site: Path, tmp_path: Path) -> None:
         ("Own-1B", "mmlu", 61.5),
         ("Own-1B", "bbh", 40.0),
     ]
-    alone = densing(tmp_path / "nothing", "import", results)
-    assert alone.returncode == 2
-    assert "not readable as JSON" in alone.stderr
+    code, _, err = densing("import", results)
+    assert code == 2
+    assert "not readable as JSON" in err
 
 
-def test_they_are_listed_where_the_own_ones_are(checkpoint: Path, site: Path, tmp_path: Path) -> None:
-    listed = json.loads(densing(site, "doctor", "--json").stdout)
+def test_they_are_listed_where_the_own_ones_are(checkpoint: Path, installed: Path, items: Path, tmp_path: Path) -> None:
+    listed = json.loads(densing("doctor", "--json")[1])
     for kind, name in (("engines", "doubling"), ("importers", "lines")):
         (row,) = [row for row in listed[kind] if row["name"] == name]
         assert row["what"] == "An engine of our own."
         assert row["package"] == "own-package 1.5"
-    (tmp_path / "items.jsonl").write_text('{"instruction": "a", "answer": " b"}')
-    command = ["measure", checkpoint, "--suite", "jsonl", "--documents", tmp_path / "items.jsonl", "--engine"]
-    done = densing(site, *command, "dubling")
-    assert done.returncode == 2
-    assert "unknown engine 'dubling'; did you mean 'doubling'? Known: doubling, torch, vllm" in done.stderr
+    code, _, err = densing("measure", checkpoint, "--suite", "jsonl", "--documents", items, "--engine", "dubling")
+    assert code == 2
+    assert "unknown engine 'dubling'; did you mean 'doubling'? Known: doubling, torch, vllm" in err
     (tmp_path / "results.json").write_text("{}")
-    done = densing(site, "import", tmp_path / "results.json")
-    assert done.returncode == 2
-    assert "lines (own-package 1.5): An engine of our own." in done.stderr
-    assert "CSV: A CSV table" in done.stderr
+    code, _, err = densing("import", tmp_path / "results.json")
+    assert code == 2
+    assert "lines (own-package 1.5): An engine of our own." in err
+    assert "CSV: A CSV table" in err
+
+
+def test_a_pipeline_may_name_one(installed: Path) -> None:
+    from densing.core.config import find_config, read_yaml, validate
+    from densing.pipeline import PipelineConfig
+
+    config = read_yaml(find_config("pipeline", "quickstart"))
+    assert validate(config | {"engine": "doubling"}, PipelineConfig, "own.yaml").engine == "doubling"
+    with pytest.raises(InputError, match=r"own\.yaml: engine: unknown engine 'dubling'; did you mean 'doubling'"):
+        validate(config | {"engine": "dubling"}, PipelineConfig, "own.yaml")
 
 
 @pytest.mark.parametrize(
-    ("home", "code", "message"),
+    ("home", "message"),
     [
-        ("gone_module:Engine", 1, "mine (broken 1.5) needs gone_module; install broken"),
-        ("own_code:Gone", 1, "mine (broken 1.5) is not at own_code:Gone"),
-        ("own_code:lines", 1, "is no subclass of densing.measure.engines.base.Engine"),
+        ("gone_module:Engine", "mine (broken 1.5) needs gone_module; install broken"),
+        ("own_code:Gone", "mine (broken 1.5) is not at own_code:Gone"),
+        ("own_code:lines", "is no subclass of densing.measure.engines.base.Engine"),
     ],
 )
 def test_one_that_cannot_be_used_is_named(
-    home: str, code: int, message: str, checkpoint: Path, site: Path, tmp_path: Path
+    home: str, message: str, checkpoint: Path, installed: Path, items: Path, tmp_path: Path
 ) -> None:
-    add_package(site, "broken", f"[densing.engines]\nmine = {home}\n")
-    (tmp_path / "items.jsonl").write_text('{"instruction": "a", "answer": " b"}')
-    command = ["measure", checkpoint, "--suite", "jsonl", "--documents", tmp_path / "items.jsonl"]
-    done = densing(site, *command, "--out", tmp_path / "out", "--engine", "mine")
-    assert done.returncode == code
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    add_package(installed, "broken", f"[densing.engines]\nmine = {home}\n")
+    command = ["measure", checkpoint, "--suite", "jsonl", "--documents", items, "--out", tmp_path / "out"]
+    code, _, err = densing(*command, "--engine", "mine")
+    assert code == 1
+    assert message in err
 
 
-def test_two_packages_with_one_name_are_named(checkpoint: Path, site: Path, tmp_path: Path) -> None:
+def test_two_packages_with_one_name_are_named(checkpoint: Path, installed: Path, items: Path, tmp_path: Path) -> None:
     """Also where one of them is densing: nothing is replaced in silence."""
-    add_package(site, "replacing", "[densing.engines]\ntorch = own_code:Doubling\n")
-    (tmp_path / "items.jsonl").write_text('{"instruction": "a", "answer": " b"}')
-    command = ["measure", checkpoint, "--suite", "jsonl", "--documents", tmp_path / "items.jsonl"]
-    done = densing(site, *command, "--out", tmp_path / "out")
-    assert done.returncode == 2
-    assert "the engine 'torch' comes from densing and from replacing 1.5; uninstall" in done.stderr
+    add_package(installed, "replacing", "[densing.engines]\ntorch = own_code:Doubling\n")
+    command = ["measure", checkpoint, "--suite", "jsonl", "--documents", items, "--out", tmp_path / "out"]
+    code, _, err = densing(*command)
+    assert code == 2
+    assert "the engine 'torch' comes from densing and from replacing 1.5; uninstall" in err
