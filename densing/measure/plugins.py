@@ -59,7 +59,9 @@ class Plugin:
         try:
             return EntryPoint(self.name, self.home, "").load()
         except ImportError as error:
-            raise DensingError(f"{self.title} needs {error.name or error}; install {self.install}") from error
+            raise DensingError(
+                f"{self.title} cannot be used without {error.name or error}; install {self.install}"
+            ) from error
         except AttributeError as error:
             raise DensingError(
                 f"{self.title} is not at {self.home} ({error}); ask {self.package} to correct it"

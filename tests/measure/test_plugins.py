@@ -146,7 +146,7 @@ def test_a_pipeline_may_name_one(installed: Path) -> None:
 @pytest.mark.parametrize(
     ("home", "message"),
     [
-        ("gone_module:Engine", "mine (broken 1.5) needs gone_module; install broken"),
+        ("gone_module:Engine", "mine (broken 1.5) cannot be used without gone_module; install broken"),
         ("own_code:Gone", "mine (broken 1.5) is not at own_code:Gone"),
         ("own_code:lines", "is no subclass of densing.measure.engines.base.Engine"),
     ],
