@@ -131,5 +131,5 @@ def _rows(group: str) -> Iterator[Plugin]:
         package = point.dist
         if package is None or package.name == OWN:
             continue
-        summary = package.metadata.get("Summary") or f"The package {package.name} says nothing about it."
+        summary = str(package.metadata.json.get("summary", f"Its package, {package.name}, has no summary."))
         yield Plugin(point.name, point.value, summary, package.name, f"{package.name} {package.version}")
