@@ -190,7 +190,7 @@ def test_opencompass_has_a_column_per_model(tmp_path: Path) -> None:
     assert known == {("model-a", "mmlu"): 55.1, ("model-b", "mmlu"): 60.25, ("model-a", "humaneval"): 12.2}
     assert imported.unknown_tasks == ["C3"]
     assert len(measurements(imported)) == 2
-    with pytest.raises(InputError, match=r"has 2 models; import it without --model"):
+    with pytest.raises(InputError, match=r"it has 2 models, and --model gives one name; import it without --model"):
         registry_rows(imported, "one-name")
 
 
@@ -233,8 +233,11 @@ def test_no_cell_of_a_table_is_read_in_two_ways(table: str, line: str, cell: str
 
 
 def test_a_percent_sign_says_which_way(tmp_path: Path) -> None:
-    path = written(tmp_path, "given.csv", PLAIN.format("0.55%"))
-    assert [row.score for row in into_registry(path, tmp_path / "registry")] == [0.55]
+    path = written(tmp_path, "given.csv", "model,benchmark,score\nmodel-a,math,0.55%\nmodel-a,mmlu,26\n")
+    assert {row.benchmark: row.score for row in into_registry(path, tmp_path / "registry")} == {
+        "math": 0.55,
+        "mmlu": 26,
+    }
 
 
 def test_the_command_of_before_names_that_of_today(tmp_path: Path) -> None:
