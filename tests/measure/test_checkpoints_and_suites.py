@@ -209,7 +209,7 @@ def test_code_is_run_only_with_consent(checkpoint: Path, tmp_path: Path) -> None
     )
     suite = suite_of(tmp_path, score="unsafe", metric="exact_match,none")
     suite.__dict__["tasks"] = {"tasks": {"unsafe": task}}
-    with pytest.raises(InputError, match=r"runs code that the model wrote \(unsafe\).*--run-unsafe-code"):
+    with pytest.raises(InputError, match=r"runs code that the model writes \(unsafe\).*--run-unsafe-code"):
         measure(checkpoint, suite, out=tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 
