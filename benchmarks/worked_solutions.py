@@ -125,7 +125,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("items", type=Path)
     parser.add_argument("ladder", type=Path)
-    parser.add_argument("--engine", default="torch", choices=("torch", "vllm"))
+    parser.add_argument("--engine", default="torch")
     arguments = parser.parse_args()
     from densing.ladder.manifest import Ladder
 

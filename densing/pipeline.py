@@ -9,9 +9,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from densing.core.artifacts import sha256_of, write_csv
 from densing.core.config import Config, find_config, load
@@ -24,6 +24,7 @@ from densing.frame.frame import ReferenceFrame
 from densing.frame.from_ladder import frame_of_measurements, measure_models
 from densing.frame.spec import CurveOptions, FrameSpec
 from densing.frame.store import write_frame
+from densing.measure.engines.table import DEFAULT, checked_engine
 from densing.models.size import Size
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class PipelineConfig(Config):
     folder: Path
     """Where the ladder is trained."""
     suite: str = "local"
-    engine: Literal["torch", "vllm"] = "torch"
+    engine: Annotated[str, AfterValidator(checked_engine)] = DEFAULT
     tokens_per_parameter: float = Field(60, gt=0)
     """D₀, in tokens per parameter of the largest rung."""
     form: Literal["two-term", "irreducible", "params-only"] = "two-term"

@@ -10,21 +10,33 @@ import typer
 
 from densing.cli._output import JsonFlag, print_json, table
 from densing.core.errors import unknown
+from densing.measure.importers.table import IMPORTERS
 
 if TYPE_CHECKING:
     from densing.measure.importers import Imported
 
 
 def import_results(
-    results: Annotated[Path, typer.Argument(help="A results file of lm-eval, lighteval or OpenCompass, or a CSV.")],
-    to: Annotated[str, typer.Option(help="registry, measurement, or nothing: only show.")] = "nothing",
-    model: Annotated[str | None, typer.Option(help="The registry's name for the model.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Root of measurements, or folder of the registry.")] = None,
+    results: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help=f"A file of results, or a folder with one, of {', '.join(row.name for row in IMPORTERS.own)}, or in a "
+            "form that another package reads; `densing doctor` describes all of them.",
+        ),
+    ],
+    to: Annotated[
+        str, typer.Option(help="Where the values go: into the registry, into a measurement, or nothing, only shown.")
+    ] = "nothing",
+    model: Annotated[str | None, typer.Option(help="The name that the model gets in the registry.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The registry's folder, or the folder in which all measurements are kept.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    r"""Import results of another evaluation, with the settings that they state.
+    r"""Import the results of another evaluation, with the settings that they state.
 
-    Unknown tasks are listed, not dropped: a measurement holds all of them, the registry its own benchmarks.
+    A measurement gets every value. The registry gets those of the benchmarks that it has; other tasks are listed.
     A score counts as verified in the registry if the file states the registry's protocol: its shots, all items,
     no chat template, the usual answer filter. The note of any other says what differs. Tables are in percent:
     a bare number above 0 and up to 1 is refused, because it may be a fraction; write 0.6% if it is not.

@@ -3,44 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from densing.cli import _engine_options
 from densing.cli._output import JsonFlag, print_json, table
-from densing.core.errors import InputError
+from densing.measure.engines.table import DEFAULT
 
 OUT = Path("results") / "measurements"
 
 
 def measure(
-    model: Annotated[str, typer.Argument(help="A local folder (a ladder's rung is one), or a hub name.")],
-    suite: Annotated[str, typer.Option(help="A suite from `densing suites list`, or a YAML file.")],
+    model: Annotated[
+        str, typer.Argument(help="The model: a local folder, such as a ladder's checkpoint, or a name on the hub.")
+    ],
+    suite: Annotated[
+        str, typer.Option(help="What to measure on: a suite from `densing suites list`, or a suite's YAML file.")
+    ],
     documents: Annotated[
-        str | None, typer.Option(help="File, folder or hub name that the suite is made from, where it needs one.")
+        str | None, typer.Option(help="The file, folder or hub name that the suite is made from, if it needs one.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="torch or vllm.")] = "torch",
-    out: Annotated[Path, typer.Option(help="Root of all measurements.")] = OUT,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first items of each task.")] = None,
-    dtype: Annotated[str, typer.Option(help="Precision of the computation, or auto: the checkpoint's.")] = "auto",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision on the hub.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the code that the model brings.")
+    engine: _engine_options.EngineName = DEFAULT,
+    out: Annotated[Path, typer.Option(help="Folder in which all measurements are kept.")] = OUT,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many items of each task, the first ones.")] = (
+        None
+    ),
+    dtype: _engine_options.Dtype = "auto",
+    device: _engine_options.Device = None,
+    revision: _engine_options.Revision = None,
+    trust_remote_code: _engine_options.TrustRemoteCode = False,
+    run_unsafe_code: _engine_options.RunUnsafeCode = False,
+    allow_truncated: _engine_options.AllowTruncated = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure again, whatever measurement or answers are kept.")
     ] = False,
-    run_unsafe_code: Annotated[
-        bool, typer.Option("--run-unsafe-code", help="Run the code that the model writes, as HumanEval and MBPP do.")
-    ] = False,
-    allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Cut items that are longer than the context on their left.")
-    ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again, whatever exists.")] = False,
-    option: Annotated[list[str] | None, typer.Option(help="name=value for the engine; repeat it.")] = None,
+    option: _engine_options.Options = None,
     json: JsonFlag = False,
 ) -> None:
-    r"""Measure conditional loss and score of a checkpoint on a suite.
+    r"""Measure the conditional loss and the score of a model on a suite.
 
-    Interrupted at any point, the same command goes on where it stopped.
+    The measurement is written below --out. If the command is interrupted, the same command goes on from there.
 
     \b
     Examples:
@@ -52,10 +55,15 @@ def measure(
     from densing.measure.run import measure as run
     from densing.measure.suites import load_suite
 
-    options: dict[str, Any] = {"dtype": dtype} | _parse(option or [])
-    flags = {"trust_remote_code": trust_remote_code, "allow_truncated": allow_truncated}
-    options |= {name: True for name, given in flags.items() if given}
-    options |= {name: value for name, value in (("device", device), ("revision", revision)) if value is not None}
+    settings = _engine_options.engine_settings(
+        option,
+        dtype=dtype,
+        device=device,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        run_unsafe_code=run_unsafe_code,
+        allow_truncated=allow_truncated,
+    )
     measurement = run(
         model,
         load_suite(suite, documents=documents),
@@ -63,8 +71,7 @@ def measure(
         out=out,
         limit=limit,
         fresh=fresh,
-        run_unsafe_code=run_unsafe_code,
-        **options,
+        settings=settings,
     )
     if json:
         print_json(
@@ -101,22 +108,6 @@ def measure(
 
 def _cell(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _parse(options: list[str]) -> dict[str, Any]:
-    """`name=value`, the value as JSON where it is JSON: numbers, true, false."""
-    import json
-
-    parsed: dict[str, Any] = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals or not name:
-            raise InputError(f"--option {option}: expected name=value")
-        try:
-            parsed[name] = json.loads(value)
-        except json.JSONDecodeError:
-            parsed[name] = value
-    return parsed
 
 
 def lm_eval(context: typer.Context) -> None:

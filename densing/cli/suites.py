@@ -1,4 +1,4 @@
-"""`densing suites`: what can be measured."""
+"""`densing suites`: what models can be measured on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_suites(json: JsonFlag = False) -> None:
         print_json([suite.model_dump() for suite in suites])
         return
     rows = [[s.suite, ", ".join(s.benchmarks), s.description, s.documents or "nothing"] for s in suites]
-    typer.echo(table(rows, ["suite", "benchmarks", "what", "made from"]))
+    typer.echo(table(rows, ["suite", "benchmarks", "what it measures", "what it needs"]))
 
 
 @app.command("check")
@@ -42,7 +42,10 @@ def check(
             help="A JSON-lines file of items, the name of a suite that comes with densing, or a suite's YAML file.",
         ),
     ],
-    documents: Annotated[str | None, typer.Option(help="What the suite is made from; loads its tasks with it.")] = None,
+    documents: Annotated[
+        str | None,
+        typer.Option(help="The file, folder or hub name that the suite is made from; its tasks are then loaded too."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     r"""Say what is wrong with a file of items, or with a suite.
@@ -65,7 +68,7 @@ def check(
         choices = sum(item.choices is not None for item in items)
         typer.echo("\n".join([*problems, f"{path}: {len(items)} usable items, {choices} of them with choices"]))
     if problems:
-        raise InputError(f"{path}: {len(problems)} problems")
+        raise InputError(f"{path}: {len(problems)} problems, listed above; correct these lines")
 
 
 def _check_suite(path: Path, documents: str | None, json: bool) -> None:

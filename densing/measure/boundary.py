@@ -69,7 +69,7 @@ class Boundary:
 
     @cached_property
     def start_tokens(self) -> tuple[int, ...]:
-        """What every text starts with."""
+        """The special tokens that every text starts with."""
         if self.add_bos is None:
             return self._put_first_by_tokeniser()
         if not self.add_bos:
@@ -106,11 +106,11 @@ class Boundary:
         return {"boundary": BOUNDARY_RULE, "bos": BOS_RULE, "start_tokens": list(self.start_tokens)}
 
     def encode(self, texts: list[str]) -> list[tuple[int, ...]]:
-        """Tokens of prompts."""
+        """The tokens of each prompt."""
         return [self._with_start(text, tokens) for text, tokens in zip(texts, self._tokens(texts), strict=True)]
 
     def encode_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[Encoded]:
-        """Tokens of (instruction, answer) pairs.
+        """The tokens of (instruction, answer) pairs.
 
         Raises
         ------
@@ -135,7 +135,9 @@ class Boundary:
             kept, kept_text = self._to_character_boundary(text, whole, kept)
         scored = text[len(kept_text) :]
         if not answer or kept == len(whole):
-            raise EmptyAnswerError(f"request {place}: nothing to score after {instruction[-40:]!r} (answer {answer!r})")
+            raise EmptyAnswerError(
+                f"request {place}: there is nothing to score after {instruction[-40:]!r} (the answer is {answer!r})"
+            )
         context = self._with_start(text, whole[:kept]) or self.lone_start
         return Encoded(context, whole[kept:], len(scored.encode()))
 

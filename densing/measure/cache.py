@@ -1,7 +1,7 @@
 """Answers that were already computed, kept where a killed run, or another process, finds them again.
 
-A key is the scope (everything that the answer depends on besides the request: weights, precision, engine,
-tokeniser, boundary and BOS rule) and the request's own tokens, so a changed scope never meets an old answer.
+A key is the scope (everything that the answer depends on besides the request, see `engines.answer_scope`) and the
+request's own tokens, so a changed scope never meets an old answer.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ class RequestCache:
     Parameters
     ----------
     path : Path
+        Made if it does not exist.
     scope : mapping
-        JSON-able; see the module.
+        Everything besides the request that an answer depends on; JSON-able.
     fresh : bool
-        Find nothing that was stored before; still store.
+        Find nothing that was stored before, but store what is computed now.
     """
 
     def __init__(self, path: Path, scope: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -65,7 +66,7 @@ class RequestCache:
             )
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
-        """Answers of those requests that have one."""
+        """The answers that are stored, by request."""
         found: dict[bytes, Any] = {}
         if self._fresh:
             return found

@@ -24,7 +24,7 @@ class Checkpoint:
     Attributes
     ----------
     name : str
-        As in results: the hub's name, or ladder, rung and tokens, or the folder's name.
+        The model's name in results: the hub's; or ladder, rung and tokens; or the folder's.
     source : str
         What was asked for.
     folder : Path
@@ -53,7 +53,7 @@ def find_checkpoint(model: str | Path, *, revision: str | None = None, trust_rem
     model : str or Path
         A local folder (a ladder's rung is one) or a hub name, `organisation/model`.
     revision : str, optional
-        On the hub.
+        Branch, tag or commit on the hub.
     trust_remote_code : bool
         Allow a model that brings its own code.
 
@@ -89,7 +89,9 @@ def _local_name(folder: Path) -> str:
 def _refuse_unusable(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
     folder = checkpoint.folder
     if not (folder / "config.json").is_file():
-        raise InputError(f"{checkpoint.source}: no config.json, so not a checkpoint in Hugging Face layout")
+        raise InputError(
+            f"{checkpoint.source}: there is no config.json in it, so it is no checkpoint in the Hugging Face layout"
+        )
     config = parse_json(folder / "config.json")
     refuse_without_safetensors(folder, checkpoint.source)
     if "auto_map" in config and not trust_remote_code:
@@ -97,8 +99,8 @@ def _refuse_unusable(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
 
         if config.get("model_type") not in CONFIG_MAPPING:
             raise InputError(
-                f"{checkpoint.source}: brings its own code ({config['auto_map']}), which is run only if you say so: "
-                "--trust-remote-code, after reading it"
+                f"{checkpoint.source}: this model brings its own code ({config['auto_map']}), which is run only with "
+                "your consent; read it, and then give --trust-remote-code"
             )
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 KIND = "measurement"
 ITEM_COLUMNS = ("item", "answer_logprob", "tokens", "bytes", "greedy", "correct", "response")
-"""Of a Parquet file: name of the item; natural logarithm of the gold answer's probability, and the tokens and
-UTF-8 bytes it is over; whether greedy decoding gives the answer; score of the item (0 or 1); what was chosen
-or written. Empty where the task has no loss, or no score."""
+"""The columns of a task's Parquet file: name of the item; natural logarithm of the gold answer's probability, and
+the tokens and UTF-8 bytes that it is over; whether greedy decoding gives the answer; score of the item (0 or 1); what
+was chosen or written. Cells are empty where the task has no loss, or no score."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class TaskResult:
     score, chance : float or None
         Percent.
     items, score_items : int
-        Items behind the loss, and behind the score.
+        How many items the loss, and the score, is made from.
     tokens, bytes : int
-        Of all answers.
+        The length of all answers together.
     settings : dict
         Shots, seeds, variants, and everything else the numbers depend on.
     """
@@ -90,7 +90,7 @@ class Measurement:
     ----------
     model, suite, engine : str
     settings : dict
-        What all tasks have in common.
+        Everything that the numbers of all tasks depend on.
     tasks : dict of str to TaskResult
     made_from : dict of str to str
         Hashes of the weights, the tokeniser and the suite.
@@ -114,9 +114,9 @@ class Measurement:
         Parameters
         ----------
         out : Path
-            Root of all measurements.
+            Folder of all measurements.
         items : mapping of str to DataFrame, optional
-            Rows of each task.
+            The items of each task, in the columns `ITEM_COLUMNS`.
         """
         folder = out / self.model / self.suite
         for old in [*folder.glob("*.json"), *folder.glob("*.parquet")]:
@@ -151,13 +151,15 @@ class Measurement:
         """
         files = sorted(folder.glob("*.json"))
         if not files:
-            raise ArtifactError(f"{folder}: no measurement here")
+            raise ArtifactError(f"{folder}: there is no measurement in this folder")
         artifacts = {path: read_json(path, KIND) for path in files}
         first = artifacts[files[0]]
         for path, artifact in artifacts.items():
             for key in ("model", "suite", "engine", "settings"):
                 if artifact.payload[key] != first.payload[key] or artifact.made_from != first.made_from:
-                    raise ArtifactError(f"{path}: measured in another run than {files[0].name}; measure again")
+                    raise ArtifactError(
+                        f"{path}: this task was measured in another run than {files[0].name}; measure again"
+                    )
         tasks = {
             artifact.payload["result"]["task"]: TaskResult(**artifact.payload["result"])
             for artifact in artifacts.values()
@@ -186,11 +188,13 @@ class Measurement:
         import pandas as pd
 
         if self.folder is None or not (self.folder / f"{task}.parquet").is_file():
-            raise InputError(f"{self.model}, {self.suite}, {task}: no rows were kept")
+            raise InputError(
+                f"{self.model}, {self.suite}, {task}: the items of this task were not kept; measure again to have them"
+            )
         path = self.folder / f"{task}.parquet"
         expected = read_json(path.with_suffix(".json"), KIND).payload.get("items_sha256")
         if sha256_of(path) != expected:
-            raise ArtifactError(f"{path}: not the rows that its .json speaks of; measure again")
+            raise ArtifactError(f"{path}: these are not the items that {task}.json was made from; measure again")
         return pd.read_parquet(path)
 
     def to_frame(self) -> pd.DataFrame:

@@ -1,9 +1,9 @@
-"""A measurement run: one model, one suite, through lm-eval's evaluator, resumable at any point."""
+"""Measuring: one model on one suite, through lm-eval's evaluator, resumable at any point."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -16,16 +16,14 @@ from densing.measure.cache import RequestCache
 from densing.measure.checkpoint import Checkpoint, find_checkpoint
 from densing.measure.engines.answer_scope import answer_scope, named_files, with_local_folders
 from densing.measure.engines.base import Engine
+from densing.measure.engines.settings import EngineSettings
+from densing.measure.engines.table import DEFAULT, ENGINES
 from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
 from densing.measure.suites import BenchmarkConfig, Suite, leaves
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ENGINES = {
-    "torch": "densing.measure.engines.torch_engine:TorchEngine",
-    "vllm": "densing.measure.engines.vllm_engine:VllmEngine",
-}
 CACHE = "requests.sqlite"
 
 
@@ -33,13 +31,13 @@ def measure(
     model: str | Path,
     suite: Suite,
     *,
-    engine: str = "torch",
+    engine: str = DEFAULT,
     out: Path,
     name: str | None = None,
     limit: int | None = None,
     fresh: bool = False,
-    run_unsafe_code: bool = False,
-    **engine_options: Any,
+    settings: EngineSettings | None = None,
+    **changes: Any,
 ) -> Measurement:
     """Measure a model, or read its measurement if it exists already.
 
@@ -49,20 +47,20 @@ def measure(
         Local folder, hub name, or a ladder's rung.
     suite : Suite
     engine : str
-        "torch" or "vllm".
+        The name of one of `ENGINES`.
     out : Path
-        Root of all measurements; also keeps the cache of requests.
+        Folder of all measurements; the cache of requests is kept there too.
     name : str, optional
-        Of the model in results, where the folder's own would not tell it from others.
+        The model's name in results, where that of its folder would not tell it from others.
     limit : int, optional
-        First items of each task only.
+        Ask only so many items of each task, the first ones.
     fresh : bool
         Measure again whatever exists.
-    run_unsafe_code : bool
-        Consent to running code that the model wrote, which HumanEval and MBPP need.
-    **engine_options
-        dtype, device, revision, trust_remote_code, allow_truncated, add_bos_token, batch_tokens and whatever else
-        the engine takes.
+    settings : EngineSettings, optional
+        How the engine computes.
+    **changes
+        Settings, or options of the engine, that differ from `settings`: dtype, device, run_unsafe_code,
+        batch_tokens, ...
 
     Raises
     ------
@@ -71,38 +69,42 @@ def measure(
     DensingError
         If the run fails; what was computed is kept, and the same command goes on from there.
     """
-    if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES)
-    checkpoint = find_checkpoint(
-        model,
-        revision=engine_options.get("revision"),
-        trust_remote_code=bool(engine_options.get("trust_remote_code")),
-    )
+    row = ENGINES.find(engine)
+    settings = (settings or EngineSettings()).replaced(**changes)
+    checkpoint = find_checkpoint(model, revision=settings.revision, trust_remote_code=settings.trust_remote_code)
     if name:
         checkpoint = replace(checkpoint, name=name)
-    _ask_for_consent(suite, run_unsafe_code)
-    used_options = with_local_folders(engine_options)
-    files = named_files(used_options, checkpoint)
+    _ask_for_consent(suite, settings.run_unsafe_code)
+    options = with_local_folders(settings.arguments)
+    files = named_files(options, checkpoint)
     made_from = {
         "weights": checkpoint.weights,
         "tokenizer": checkpoint.tokenizer,
         "suite": suite.digest,
         **{f"option {name}": contents for name, contents in files.items()},
     }
-    asked = {"engine": engine, "options": {k: str(v) for k, v in sorted(engine_options.items())}, "limit": limit}
+    asked_options = settings.arguments | ({"revision": settings.revision} if settings.revision else {})
+    asked = {
+        "engine": row.title,
+        "options": {name: str(value) for name, value in sorted(asked_options.items())},
+        "limit": limit,
+    }
     folder = out / checkpoint.name / suite.name
     if not fresh and (existing := _existing(folder, checkpoint, suite, made_from, asked)):
         return existing
-    with loaded_engine(engine, checkpoint, used_options) as lm:
-        lm.cache = RequestCache(out / CACHE, answer_scope(lm, made_from, used_options, files), fresh=fresh)
+    with loaded_engine(engine, checkpoint, options) as lm:
+        # The row tells an engine from the one that it extends, whose fingerprint it may have inherited.
+        scope = answer_scope(lm, made_from, options, files) | {"engine": row.title}
+        lm.cache = RequestCache(out / CACHE, scope, fresh=fresh)
         try:
-            results = _evaluate(lm, suite, limit, run_unsafe_code)
+            results = _evaluate(lm, suite, limit, settings.run_unsafe_code)
         finally:
             lm.cache.close()
-        settings = {
+        used = {
             "source": checkpoint.source,
             "asked": asked,
             **lm.fingerprint(),
+            "engine": row.title,
             "chat_template": False,
             "fewshot_seed": suite.config.fewshot_seed,
             "lm_eval": version("lm_eval"),
@@ -120,28 +122,24 @@ def measure(
         )
         for name, benchmark in suite.benchmarks.items()
     }
-    measurement = Measurement(checkpoint.name, suite.name, engine, settings, tasks, made_from=made_from)
+    measurement = Measurement(checkpoint.name, suite.name, engine, used, tasks, made_from=made_from)
     return measurement.write(out, items)
 
 
 @contextmanager
 def loaded_engine(name: str, checkpoint: Checkpoint, options: dict[str, Any]) -> Iterator[Engine]:
     """An engine with the model in it; its memory is free when the block ends."""
-    module, _, attribute = ENGINES[name].partition(":")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # standard output carries results
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
-    try:
-        engine_class: Callable[..., Engine] = getattr(__import__(module, fromlist=[attribute]), attribute)
-    except ImportError as error:
-        raise DensingError(
-            f"the {name} engine needs {error.name}; install densing[{'models' if name == 'torch' else 'vllm'}]"
-        ) from error
+    row = ENGINES.find(name)
+    engine_class = row.load()
+    if not (isinstance(engine_class, type) and issubclass(engine_class, Engine)):
+        raise DensingError(f"{row.home}, the engine {row.title}, is no subclass of densing.measure.engines.base.Engine")
     from safetensors import SafetensorError
 
-    options = {key: value for key, value in options.items() if key != "revision"}
     try:
-        engine = engine_class(str(checkpoint.folder), **options)
+        engine: Engine = engine_class(str(checkpoint.folder), **options)
     except DensingError:
         raise
     except (TypeError, ValueError, OSError, RuntimeError, AssertionError, ImportError, SafetensorError) as error:
@@ -174,8 +172,8 @@ def _ask_for_consent(suite: Suite, run_unsafe_code: bool) -> None:
     unsafe = [name for name, task in suite.tasks["tasks"].items() if getattr(task, "UNSAFE_CODE", False)]
     if unsafe and not run_unsafe_code:
         raise InputError(
-            f"suite {suite.name!r} runs code that the model wrote ({', '.join(unsafe)}); "
-            "consent with --run-unsafe-code, inside a container"
+            f"suite {suite.name!r} runs code that the model writes ({', '.join(unsafe)}); "
+            "give --run-unsafe-code if you consent to that, and do so inside a container"
         )
 
 

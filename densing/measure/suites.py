@@ -48,9 +48,9 @@ class BenchmarkConfig(config.Config):
     @model_validator(mode="after")
     def _measures_something(self) -> BenchmarkConfig:
         if not self.loss and not self.score:
-            raise ValueError("needs a loss task, a score task, or both")
+            raise ValueError("a benchmark needs a task for its loss, one for its score, or both")
         if self.score and (self.metric is None or "," not in self.metric):
-            raise ValueError("a score needs its metric, as 'metric,filter'")
+            raise ValueError("a score needs its metric, as lm-eval names it: 'metric,filter'")
         return self
 
 
@@ -60,15 +60,17 @@ class SuiteConfig(config.Config):
     Attributes
     ----------
     suite : str
-        Its name in results.
+        The suite's name, in results too.
     description : str
+        What it measures, in one sentence.
     documents : str, optional
-        What the suite needs besides the model, in words; None if nothing.
+        What the suite needs besides the model, in words; None if it needs nothing.
     default_documents : str, optional
-        Used if the user names none.
+        The documents that are used if the user names none.
     benchmarks : dict of str to BenchmarkConfig
+        The benchmarks by their names.
     fewshot_seed : int
-        For tasks that draw their examples.
+        Seed of the tasks that draw their worked examples.
     """
 
     suite: str
@@ -86,8 +88,9 @@ class Suite:
     Attributes
     ----------
     config : SuiteConfig
+        What its file says.
     documents : str or None
-        File, folder or hub name.
+        The file, folder or hub name that it is made from.
     """
 
     config: SuiteConfig
@@ -95,12 +98,12 @@ class Suite:
 
     @property
     def name(self) -> str:
-        """As in results."""
+        """The suite's name, in results too."""
         return self.config.suite
 
     @property
     def benchmarks(self) -> dict[str, BenchmarkConfig]:
-        """By name."""
+        """The benchmarks by their names."""
         return self.config.benchmarks
 
     @cached_property
@@ -165,18 +168,18 @@ class Suite:
 
 
 def leaves(loaded: dict[str, Any], name: str) -> list[str]:
-    """Tasks of a task or group."""
+    """The tasks of a group, or the task itself."""
     group = loaded.get("groups", {}).get(name)
     return [task.task_name for task in group.get_all_tasks()] if group else [name]
 
 
 def load_suite(name_or_path: str | Path, *, documents: str | Path | None = None) -> Suite:
-    """A suite by its name or file.
+    """Load a suite.
 
     Parameters
     ----------
     name_or_path : str or Path
-        A suite of `configs/suites`, or a file.
+        The name of a suite that comes with densing, or a YAML file of one.
     documents : str or Path, optional
         The file, folder or hub name that the suite is made from, if it needs one.
 
@@ -188,7 +191,7 @@ def load_suite(name_or_path: str | Path, *, documents: str | Path | None = None)
     suite = config.load(config.find_config("suite", name_or_path), SuiteConfig)
     given = str(documents) if documents is not None else suite.default_documents
     if suite.documents is None and given is not None:
-        raise InputError(f"suite {suite.suite!r} is made from nothing but its tasks, not from {given}")
+        raise InputError(f"suite {suite.suite!r} takes no documents, but {given} was given; leave --documents out")
     if suite.documents is not None and given is None:
         raise InputError(f"suite {suite.suite!r} needs {suite.documents} (--documents)")
     if documents is not None and isinstance(documents, Path) and not documents.exists():

@@ -119,7 +119,7 @@ def test_bos_can_be_demanded_or_forbidden():
 
 
 def test_nothing_to_score_is_named():
-    with pytest.raises(EmptyAnswerError, match="request 1: nothing to score after 'is'"):
+    with pytest.raises(EmptyAnswerError, match="request 1: there is nothing to score after 'is'"):
         Boundary(PLAIN).encode_pairs([("is", " Paris"), ("is", "")])
 
 

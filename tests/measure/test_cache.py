@@ -185,5 +185,5 @@ def test_an_option_stands_for_the_contents_that_it_names(checkpoint: Path, tmp_p
     assert [name for name in before if before[name] != after[name]] == ["peft", "speculative_config"]
     (tmp_path / "small.gguf").write_bytes(b"other weights")
     assert named_files(options, own)["gguf_file"] != before["gguf_file"]
-    with pytest.raises(InputError, match="peft=nowhere: no such folder, and not a hub name"):
+    with pytest.raises(InputError, match="peft=nowhere: there is no such folder, and this is no hub name"):
         with_local_folders({"peft": "nowhere"})

@@ -99,7 +99,7 @@ def test_checkpoints_are_named_and_known_by_content(checkpoint: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "no config.json, so not a checkpoint in Hugging Face layout"),
+        ({}, "there is no config.json in it, so it is no checkpoint in the Hugging Face layout"),
         ({"config.json": "{"}, r"config\.json: not readable as JSON"),
         ({"config.json": "{}"}, "a checkpoint folder without weights"),
         (
@@ -111,7 +111,7 @@ def test_checkpoints_are_named_and_known_by_content(checkpoint: Path, tmp_path: 
                 "config.json": json.dumps({"model_type": "own", "auto_map": {"AutoModel": "code.Own"}}),
                 "model.safetensors": "x",
             },
-            "brings its own code .* --trust-remote-code, after reading it",
+            "brings its own code .* only with your consent; read it, and then give --trust-remote-code",
         ),
     ],
     ids=["no config", "broken config", "no weights", "pickle", "own code"],
@@ -171,8 +171,8 @@ def test_task_names_and_keys_that_are_wrong(tmp_path: Path) -> None:
     path = tmp_path / "suite.yaml"
     for benchmark, message in (
         ("{lss: x}", "lss"),
-        ("{score: x}", "a score needs its metric, as 'metric,filter'"),
-        ("{}", "needs a loss task, a score task, or both"),
+        ("{score: x}", "a score needs its metric, as lm-eval names it: 'metric,filter'"),
+        ("{}", "a benchmark needs a task for its loss, one for its score, or both"),
     ):
         path.write_text(f"suite: own\ndescription: d\nbenchmarks:\n  b: {benchmark}\n")
         with pytest.raises(InputError, match=message):
@@ -209,7 +209,7 @@ def test_code_is_run_only_with_consent(checkpoint: Path, tmp_path: Path) -> None
     )
     suite = suite_of(tmp_path, score="unsafe", metric="exact_match,none")
     suite.__dict__["tasks"] = {"tasks": {"unsafe": task}}
-    with pytest.raises(InputError, match=r"runs code that the model wrote \(unsafe\).*--run-unsafe-code"):
+    with pytest.raises(InputError, match=r"runs code that the model writes \(unsafe\).*--run-unsafe-code"):
         measure(checkpoint, suite, out=tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
 
@@ -292,7 +292,7 @@ def test_worked_items_that_are_wrong_are_named(tmp_path: Path) -> None:
         path.write_text(rows)
         with pytest.raises(InputError, match=rf"mmlu\.json.*{message}"):
             read_worked(str(tmp_path), "mmlu")
-    with pytest.raises(InputError, match="neither a folder of benchmark items nor the name of a dataset"):
+    with pytest.raises(InputError, match="this is neither a folder of benchmark items nor the name of a dataset"):
         read_worked(str(path), "mmlu")
 
 
@@ -326,7 +326,7 @@ def test_what_is_wrong_with_a_line_is_said_with_its_number(line: str, problem: s
 def test_a_file_without_items_or_of_other_bytes(tmp_path: Path) -> None:
     path = tmp_path / "items.jsonl"
     path.write_text("\n\n")
-    assert check_items(path) == ([], ["no items"])
+    assert check_items(path) == ([], ["there are no items in this file"])
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not UTF-8 text"):
         check_items(path)

@@ -164,7 +164,10 @@ def test_doctor_compares_the_engines_that_are_there(checkpoint: Path) -> None:
     assert report["agrees"]
     assert len(report["tokens"]) == 12
     code, out, _ = densing("doctor", "--json")
-    assert json.loads(out)["lm_eval"]
+    installed = json.loads(out)
+    assert installed["packages"]["lm_eval"]
+    assert {"torch", "vllm"} <= {engine["name"] for engine in installed["engines"]}
+    assert {"lm-eval", "CSV"} <= {importer["name"] for importer in installed["importers"]}
 
 
 def test_lm_eval_knows_our_engines(checkpoint: Path, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_samples_beside_the_results(ending: str, tmp_path: Path) -> None:
     rows = kept.items("hellaswag")
     assert list(rows["correct"]) == [0, 1, 0, 1]
     assert list(rows["item"]) == [f"hellaswag/{n}" for n in range(4)]
-    with pytest.raises(InputError, match="no rows were kept"):
+    with pytest.raises(InputError, match="the items of this task were not kept"):
         kept.items("math")
 
 
@@ -190,7 +190,7 @@ def test_opencompass_has_a_column_per_model(tmp_path: Path) -> None:
     assert known == {("model-a", "mmlu"): 55.1, ("model-b", "mmlu"): 60.25, ("model-a", "humaneval"): 12.2}
     assert imported.unknown_tasks == ["C3"]
     assert len(measurements(imported)) == 2
-    with pytest.raises(InputError, match=r"has 2 models; import it without --model"):
+    with pytest.raises(InputError, match=r"it has 2 models, and --model gives one name; import it without --model"):
         registry_rows(imported, "one-name")
 
 
@@ -232,20 +232,18 @@ def test_no_cell_of_a_table_is_read_in_two_ways(table: str, line: str, cell: str
     assert not (tmp_path / "registry").exists()
 
 
-def test_scores_for_the_registry_are_read_by_the_same_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    code, _, err = densing("models", "import", written(tmp_path, "given.csv", PLAIN.format("0.55")))
+def test_a_percent_sign_says_which_way(tmp_path: Path) -> None:
+    path = written(tmp_path, "given.csv", "model,benchmark,score\nmodel-a,math,0.55%\nmodel-a,mmlu,26\n")
+    assert {row.benchmark: row.score for row in into_registry(path, tmp_path / "registry")} == {
+        "math": 0.55,
+        "mmlu": 26,
+    }
+
+
+def test_the_command_of_before_names_that_of_today(tmp_path: Path) -> None:
+    code, _, err = densing("models", "import", "given.csv")
     assert code == 2
-    assert "given.csv, line 2: '0.55' can be read as 0.55% or as a fraction, 55%" in err
-    code, _, err = densing("models", "import", written(tmp_path, "given.csv", PLAIN.split("model-a")[0]))
-    assert code == 2
-    assert "no rows of scores" in err
-    assert not (tmp_path / "results").exists()
-    code, _, err = densing("models", "import", written(tmp_path, "given.csv", PLAIN.format("0.55%")))
-    assert code == 0, err
-    assert [row.score for row in load_registry(tmp_path / "results" / "registry").scores if row.model == "model-a"] == [
-        0.55
-    ]
+    assert "`densing import given.csv --to registry`" in err
 
 
 def test_a_column_of_counts_is_no_model(tmp_path: Path) -> None:
@@ -387,14 +385,14 @@ def test_a_metric_that_is_no_share_gives_no_score(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("results.json", '{"results": {"mmlu": {"acc', "not readable as JSON, truncated perhaps"),
-        ("results.json", "[1, 2]", "no 'results'; known are results of lm-eval, lighteval"),
+        ("results.json", '{"results": {"mmlu": {"acc', "not readable as JSON .* it may be truncated"),
+        ("results.json", "[1, 2]", "no importer knows this form: it is JSON without keys. The importers are lm-eval"),
         ("results.json", '{"results": {"mmlu": 0.5}}', "results of 'mmlu' are no mapping"),
         ("results.json", '{"results": {"mmlu": {"alias": "mmlu", "acc,none": "N/A"}}}', "no value in it"),
         ("table.csv", "model,benchmark,score\n", "no value in it"),
         ("summary.csv", "dataset,version,metric,mode,m\nmmlu,-,acc,gen,-\n", "no value in it"),
         ("table.csv", "model,benchmark,score,shots\nx,mmlu,50,many\n", "line 2, column shots: 'many' is no number"),
-        ("table.csv", "a,b\n1,2\n", "neither an OpenCompass summary .* its columns are a, b"),
+        ("table.csv", "a,b\n1,2\n", "no importer knows this form: its columns are a, b"),
         ("table.csv", "model,benchmark,score\nx,mmlu,much\n", "line 2, column score: 'much' is not a number"),
         ("table.csv", "", "its columns are none"),
     ],

@@ -129,7 +129,7 @@ def test_a_damaged_measurement_is_measured_again(
     folder = root / checkpoint.name / "local"
     rows = folder / "line.parquet"
     rows.write_bytes(rows.read_bytes()[:-7])
-    with pytest.raises(ArtifactError, match=r"line\.parquet: not the rows"):
+    with pytest.raises(ArtifactError, match=r"line\.parquet: these are not the items that line\.json was made from"):
         Measurement.read(folder).items("line")
     file = folder / "name.json"
     file.write_text(file.read_text().replace('"items": 40', '"items": 41'))

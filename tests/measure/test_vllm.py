@@ -171,28 +171,24 @@ def test_a_batch_of_logits_keeps_to_its_budget(checkpoint: Path, texts: list[str
     engine.close()
 
 
-def test_an_adapter_is_applied(checkpoint: Path, texts: list[str], tmp_path: Path) -> None:
-    """Scores and continuations are those of the model into whose weights the adapter was merged."""
-    from densing.measure.engines.torch_engine import TorchEngine
-    from densing.measure.engines.vllm_engine import VllmEngine
+def test_an_adapter_is_applied(checkpoint: Path, held_out: Path, tmp_path: Path) -> None:
+    """Losses, item by item, and responses are those of the model into whose weights the adapter was merged."""
+    from densing.measure.run import measure
+    from densing.measure.suites import load_suite
 
     adapter = save_adapter(tmp_path / "adapter", checkpoint, rank=20)  # more than vLLM makes room for by default
     merged = save_merged(tmp_path / "merged", checkpoint, adapter)
-    pairs = [*multiple_choice(texts, 5, 2), *long_answers(texts, 20)]
-    settings = {"until": ["\n"], "max_gen_toks": 12, "do_sample": False}
-    prompts = instances([(pair[0], settings) for pair in pairs[::4]], "generate_until")
-    adapted = VllmEngine(str(checkpoint), dtype="float32", lora_local_path=str(adapter))
-    try:
-        answers, written = adapted.loglikelihood(instances(pairs)), adapted.generate_until(prompts)
-    finally:
-        adapted.close()
-    other = TorchEngine(str(merged), device="cpu", dtype="float32")
-    plain = TorchEngine(str(checkpoint), device="cpu", dtype="float32").loglikelihood(instances(pairs))
-    for ours, rival in zip(answers, other.loglikelihood(instances(pairs)), strict=True):
-        assert ours[0] == pytest.approx(rival[0], abs=TOLERANCE * ours.tokens)
-    assert written == other.generate_until(prompts)
-    apart = [abs(ours[0] - without[0]) / ours.tokens for ours, without in zip(answers, plain, strict=True)]
-    assert np.mean(apart) > 0.1
+    suite = load_suite("local", documents=held_out)
+    options: dict[str, Any] = {"out": tmp_path / "out", "limit": 12, "dtype": "float32"}
+    adapted = measure(checkpoint, suite, engine="vllm", lora_local_path=str(adapter), **options)
+    plain = measure(checkpoint, suite, device="cpu", **options | {"out": tmp_path / "plain"})
+    by_torch = measure(merged, suite, device="cpu", **options)
+    for name, task in by_torch.tasks.items():
+        ours, theirs = adapted.items(name), by_torch.items(name)
+        apart = (ours["answer_logprob"] - theirs["answer_logprob"]).abs() / ours["tokens"]
+        assert apart.max() <= TOLERANCE
+        assert list(ours["response"]) == list(theirs["response"])
+        assert abs(task.conditional_loss - plain.tasks[name].conditional_loss) > 0.1
 
 
 def test_what_cannot_be_applied_is_refused(checkpoint: Path, tmp_path: Path) -> None:
@@ -232,6 +228,6 @@ def test_a_suite_from_end_to_end_and_parity(checkpoint: Path, held_out: Path, tm
         assert (by_vllm.tasks[name].tokens, by_vllm.tasks[name].bytes) == (task.tokens, task.bytes)
         assert list(by_vllm.items(name)["response"]) == list(by_torch.items(name)["response"])
     report = compare(checkpoint, items=20)
-    assert report.names == ["torch", "lm-eval hf", "vllm"]
+    assert report.names == ["torch", "vllm", "lm-eval hf"]
     assert report.agrees
     assert report.absent == {}

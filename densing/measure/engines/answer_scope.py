@@ -25,7 +25,6 @@ CANNOT_MATTER = {
     "batch_size": "no engine reads it",
     "batch_tokens": "the engine states the number that it uses",
     "device": "the engine states the kind of device that it uses",
-    "revision": "the weights are identified by their contents",
 }
 """The options that are left out of the key, and why."""
 MODELS_BESIDE = ("peft", "delta", "lora_local_path", "tokenizer")
@@ -48,7 +47,7 @@ def with_local_folders(options: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, str) or Path(value).exists():
             continue
         if not HUB_NAME.fullmatch(value):
-            raise InputError(f"{name}={value}: no such folder, and not a hub name (organisation/model)")
+            raise InputError(f"{name}={value}: there is no such folder, and this is no hub name (organisation/model)")
         local[name] = str(download(value, "model", [WEIGHTS, "*.json", "*.model", "*.txt"]))
     return local
 
@@ -59,9 +58,9 @@ def named_files(options: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str,
     Parameters
     ----------
     options : mapping
-        As `with_local_folders` gives them.
+        The options as `with_local_folders` gives them.
     checkpoint : Checkpoint
-        Names may be relative to its folder, as `gguf_file` and `subfolder` are, or to the current one.
+        The model; a name may be relative to its folder, as `gguf_file` and `subfolder` are, or to the current one.
     """
     found = {}
     for name, value in options.items():
@@ -82,13 +81,13 @@ def answer_scope(
     Parameters
     ----------
     engine : Engine
-        With the model in it.
+        The engine with the model in it.
     made_from : mapping
-        Hashes of weights and tokeniser.
+        Hashes of the weights and of the tokeniser.
     options : mapping
-        All that the engine was given.
+        Every option that the engine was given.
     files : mapping
-        Of `named_files`.
+        What `named_files` gives for these options.
     """
     return {
         **engine.fingerprint(),

@@ -1,4 +1,4 @@
-"""What both scoring engines share: tokenise by one rule, look up, compute in batches, check, keep.
+"""What all engines share: tokenise by one rule, look up, compute in batches, check, keep.
 
 An engine is an lm-eval model, so lm-eval's tasks and evaluator drive it; it answers with `Answer`s, which are
 lm-eval's (log-probability, greedy) pairs that also carry how many tokens and bytes were scored.
@@ -26,7 +26,7 @@ class Answer(tuple[float, bool]):
     Attributes
     ----------
     tokens, bytes : int
-        Scored tokens, and the UTF-8 length of the text that they stand for.
+        How many tokens were scored, and the UTF-8 length of the text that they stand for.
     """
 
     tokens: int
@@ -41,10 +41,15 @@ class Answer(tuple[float, bool]):
 class Engine(ABC):
     """Mixin in front of an lm-eval model class; the class that mixes it in computes.
 
+    It is made with the model's folder and, by name, whatever the user sets (see `EngineSettings`): ``dtype``,
+    ``device``, ``trust_remote_code``, ``allow_truncated`` and the engine's own options.
+
     Attributes
     ----------
     boundary : Boundary
+        The rules by which requests become tokens.
     cache : RequestCache or None
+        Where answers are looked up and kept.
     allow_truncated : bool
         Cut what is longer than the model's context on its left, instead of failing.
     truncated : set of str
@@ -64,20 +69,24 @@ class Engine(ABC):
 
     @abstractmethod
     def _answer_stream(self, requests: Sequence[Encoded], known: set[int]) -> Iterator[dict[int, tuple[float, bool]]]:
-        """Sum of the answer's log-probabilities, and whether greedy decoding gives it, by request.
+        """The sum of the answer's log-probabilities, and whether greedy decoding gives the answer, by request.
 
-        In pieces, each as soon as it is computed; those that are known already may be left out.
+        Results come in pieces, each as soon as it is computed; requests that are known already may be left out.
         """
 
     @abstractmethod
     def _text_stream(
         self, prompts: Sequence[tuple[int, ...]], settings: Sequence[dict[str, Any]], known: set[int]
     ) -> Iterator[dict[int, str]]:
-        """Continuations, by prompt; as `_answer_stream`."""
+        """The continuations by prompt, in pieces as those of `_answer_stream`."""
 
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """What else, besides weights and request, an answer depends on; JSON-able."""
+        """Everything that an answer depends on besides model, tokeniser, options and request; JSON-able.
+
+        Names and versions of what computes, the precision and the kind of device that are used, the size of
+        batches where it is chosen here, and `boundary.rules`.
+        """
 
     @abstractmethod
     def close(self) -> None:

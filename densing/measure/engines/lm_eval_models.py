@@ -5,10 +5,7 @@ lm-eval after 0.4.13 finds them by itself, through the package's entry points; e
 
 from __future__ import annotations
 
-MODELS = {
-    "densing-torch": "densing.measure.engines.torch_engine:TorchEngine",
-    "densing-vllm": "densing.measure.engines.vllm_engine:VllmEngine",
-}
+from densing.measure.engines.table import ENGINES
 
 
 def register() -> None:
@@ -16,6 +13,6 @@ def register() -> None:
     import lm_eval.models  # noqa: F401, lm-eval's own models first: they register only where none is there
     from lm_eval.api.registry import model_registry
 
-    for name, target in MODELS.items():
-        if name not in model_registry:
-            model_registry.register(name, target=target)
+    for row in ENGINES.rows:
+        if f"densing-{row.name}" not in model_registry:
+            model_registry.register(f"densing-{row.name}", target=row.home)

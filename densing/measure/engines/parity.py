@@ -1,10 +1,11 @@
-"""Do the engines agree? The same items through torch, vLLM and lm-eval's own transformers model."""
+"""Do the engines agree? The same items through each of them, and through lm-eval's own transformers model."""
 
 from __future__ import annotations
 
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,24 +14,25 @@ import numpy as np
 
 from densing.core.errors import DensingError
 from densing.measure.checkpoint import Checkpoint, find_checkpoint
+from densing.measure.engines.table import ENGINES
 from densing.measure.run import loaded_engine
 
 PACKAGES = ("torch", "transformers", "lm_eval", "vllm", "datasets", "pyarrow", "accelerate", "safetensors")
 TOLERANCE = 1e-3
-"""Nats per token in float32."""
+"""Engines agree in float32 within so many nats per token."""
 SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What each engine gave.
+    """The same items through every engine.
 
     Attributes
     ----------
     logprobs : dict of str to list of float
-        Sum over the answer's tokens, by engine, one per item.
+        By engine: the sum over the answer's tokens, nats, for each item.
     tokens : list of int
-        Of each answer.
+        How many tokens each answer has.
     absent : dict of str to str
         Engines that could not be tried here, and why.
     """
@@ -42,7 +44,7 @@ class Parity:
 
     @property
     def names(self) -> list[str]:
-        """Engines that were tried."""
+        """The engines that were tried."""
         return list(self.logprobs)
 
     @property
@@ -52,7 +54,7 @@ class Parity:
 
     @property
     def differences(self) -> np.ndarray:
-        """Spread between the engines, nats per token, by item: (items,)."""
+        """The spread between the engines for each item, nats per token: (items,)."""
         values = np.array(list(self.logprobs.values()))
         return np.asarray((values.max(0) - values.min(0)) / np.array(self.tokens))
 
@@ -80,7 +82,7 @@ class Parity:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Everything, with what follows from it, for JSON."""
         return asdict(self) | {"largest": self.largest, "agrees": self.agrees}
 
 
@@ -100,8 +102,12 @@ def compare(model: str | Path, *, items: int = 50, documents: Path | None = None
 
     Parameters
     ----------
+    model : str or Path
+        A folder or a hub name.
+    items : int
+        How many items to compare on.
     documents : Path, optional
-        A file as for the suite `jsonl`; items from the standard library's source if not given.
+        A file as for the suite `jsonl`; if not given, the items are made from Python's standard library.
 
     Raises
     ------
@@ -113,10 +119,9 @@ def compare(model: str | Path, *, items: int = 50, documents: Path | None = None
     checkpoint = find_checkpoint(model)
     pairs = _pairs(items, documents)
     engines: dict[str, Callable[[Checkpoint, Sequence[Any]], list[Any]]] = {
-        "torch": lambda found, requests: _ours("torch", found, requests),
-        "lm-eval hf": _lm_eval_hf,
-        "vllm": lambda found, requests: _ours("vllm", found, requests),
+        name: partial(_by_engine, name) for name in ENGINES.names
     }
+    engines["lm-eval hf"] = _lm_eval_hf
     logprobs: dict[str, list[float]] = {}
     tokens: list[int] = []
     absent: dict[str, str] = {}
@@ -124,17 +129,19 @@ def compare(model: str | Path, *, items: int = 50, documents: Path | None = None
         try:
             answers = score(checkpoint, _requests(pairs))
         except ImportError as error:
-            absent[name] = f"not tried, {error.name} is not installed"
+            absent[name] = f"it was not tried, because {error.name} is not installed"
             continue
         except DensingError as error:
             if not isinstance(error.__cause__, ImportError):
                 raise
-            absent[name] = f"not tried, {error}"
+            absent[name] = f"it was not tried: {error}"
             continue
         logprobs[name] = [float(answer[0]) for answer in answers]
         tokens = tokens or [answer.tokens for answer in answers]
     if len(logprobs) < 2:
-        raise DensingError(f"nothing to compare: {'; '.join(f'{name} {why}' for name, why in absent.items())}")
+        raise DensingError(
+            f"there is nothing to compare: {'; '.join(f'{name}: {why}' for name, why in absent.items())}"
+        )
     return Parity(logprobs, tokens, absent)
 
 
@@ -156,7 +163,7 @@ def _requests(pairs: Sequence[tuple[str, str]]) -> list[Any]:
     return [Instance("loglikelihood", {}, pair, 0, metadata=("parity", place, 1)) for place, pair in enumerate(pairs)]
 
 
-def _ours(name: str, checkpoint: Checkpoint, requests: Sequence[Any]) -> list[Any]:
+def _by_engine(name: str, checkpoint: Checkpoint, requests: Sequence[Any]) -> list[Any]:
     with loaded_engine(name, checkpoint, {"dtype": "float32"}) as engine:
         return list(engine.loglikelihood(list(requests)))
 

@@ -25,7 +25,7 @@ from densing.measure.engines.torch_forward import TreeModel
 from densing.measure.engines.torch_greedy import Prompts, Stop, continue_greedily, continues_as_alone, plan_prompts
 
 LOGITS_BYTES = 512 << 20
-"""Budget for the logits of a batch; one item longer than that is still computed, alone."""
+"""Most memory for the logits of a batch; an item that needs more is still computed, alone."""
 ROW_TOKENS = 512
 
 
@@ -35,6 +35,7 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
     Parameters
     ----------
     pretrained : str or transformers.PreTrainedModel
+        A folder, or the model itself.
     batch_tokens : int, optional
         Tokens computed at once; 2,048 on a CPU, 16,384 elsewhere.
     device : str, optional
@@ -42,9 +43,9 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
     allow_truncated : bool
         See `Engine`.
     add_bos_token : bool, optional
-        Overrides what the tokeniser does (see `boundary`).
+        Put the BOS token first, or no token, whatever the tokeniser does (see `boundary`).
     **options
-        Of lm-eval's `hf` model: dtype, revision, trust_remote_code, peft, parallelize, ...
+        What lm-eval's `hf` model takes: dtype, trust_remote_code, peft, parallelize, ...
     """
 
     def __init__(

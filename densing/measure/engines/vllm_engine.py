@@ -72,12 +72,13 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
     Parameters
     ----------
     pretrained : str
+        The model's folder.
     allow_truncated : bool
         See `Engine`.
     add_bos_token : bool, optional
-        Overrides what the tokeniser does (see `boundary`).
+        Put the BOS token first, or no token, whatever the tokeniser does (see `boundary`).
     **options
-        Of lm-eval's `vllm` model and of `vllm.LLM`: dtype, tensor_parallel_size, data_parallel_size,
+        What lm-eval's `vllm` model and `vllm.LLM` take: dtype, tensor_parallel_size, data_parallel_size,
         gpu_memory_utilization, max_model_len, lora_local_path, ...
 
     Raises
@@ -94,7 +95,9 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
             options = CPU_OPTIONS | {name: value for name, value in options.items() if name != "device"}
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
         if "peft" in options:
-            raise InputError("vLLM takes an adapter by another name: --option lora_local_path=FOLDER, in place of peft")
+            raise InputError(
+                "vLLM takes an adapter by another name; give --option lora_local_path=FOLDER, in place of peft"
+            )
         adapter = options.get("lora_local_path")
         if adapter:
             options = _adapter_options(Path(adapter)) | options

@@ -1,4 +1,4 @@
-"""Imported values as rows of the registry, or as a measurement."""
+"""Turning imported values into rows of the registry, or into a measurement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFERRED_METRICS = ("acc_norm", "acc", "exact_match", "pass@1", "extractive_mat
 
 
 def registry_rows(imported: Imported, model: str | None = None) -> list[ScoreEntry]:
-    """Scores of known benchmarks, as the registry has them.
+    """Make rows of the registry from the scores of its benchmarks.
 
     A row is verified where the file states the registry's protocol; the note of any other says what differs.
 
@@ -37,10 +37,14 @@ def registry_rows(imported: Imported, model: str | None = None) -> list[ScoreEnt
     from densing.models.registry import ScoreEntry
 
     if not imported.known:
-        raise InputError(f"{imported.path}: no value of a benchmark that the registry has; nothing to add")
+        raise InputError(
+            f"{imported.path}: it has no value of a benchmark that the registry has, so there is nothing to add"
+        )
     models = {value.model for value in imported.known}
     if model is not None and len(models) > 1:
-        raise InputError(f"{imported.path} has {len(models)} models; import it without --model")
+        raise InputError(
+            f"{imported.path}: it has {len(models)} models, and --model gives one name; import it without --model"
+        )
     rows = []
     for value in imported.known:
         percent = value.score
@@ -71,7 +75,7 @@ def departures_from_protocol(value: ImportedValue) -> tuple[str, ...]:
 
 
 def shots_in_words(value: ImportedValue) -> str:
-    """As the registry writes shots."""
+    """The shots of a value, as the registry writes them."""
     if value.shots is None:
         return "not stated"
     if value.shots_in_words:
@@ -124,7 +128,7 @@ def _measurement(imported: Imported, model: str, values: Sequence[ImportedValue]
 
 
 def item_rows(imported: Imported, measurement: Measurement) -> dict[str, pd.DataFrame]:
-    """Rows of the tasks whose samples were there, in the columns of a measurement."""
+    """The items of the tasks whose samples were there, in the columns of a measurement."""
     rows = {}
     for name, result in measurement.tasks.items():
         samples = imported.samples.get(result.settings["task"])

@@ -19,6 +19,8 @@ SHARE = re.compile(
     r"|extractive_match|math_verify|pct_stereotype"
 )
 """Metrics of lm-eval and lighteval that are a share of right answers, from 0 to 1."""
+UNSTATED = "the file does not state a limit of items or a chat template"
+"""What is said of every value of a table, which has no room for it."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,20 @@ class ImportedValue:
     filter : str or None
         lm-eval's answer filter.
     value : float
-        As it stands in the file.
+        The number as it stands in the file.
     is_fraction : bool or None
         Whether 1 means all right (as in lm-eval), and not 100; None for a metric that is no share of
         right answers, such as a perplexity.
     stderr : float or None
-        In the unit of the value.
+        The standard error, in the unit of the value.
     shots, samples : int or None
-        As the file states them; of a group, the shots that its parts have in common.
+        How many the file states; for a group, the shots that its parts have in common.
     shots_in_words : str
-        As the registry writes them, such as `3 (CoT)`, where the file does.
+        The shots as the registry writes them, such as `3 (CoT)`, where the file does so.
     benchmark : str or None
         densing's name for it; None for a task it does not know, or for a second metric of one it does.
     note : str
+        What else a reader should know.
     departures : tuple of str
         What is known to differ from a plain run on every item, or what the file leaves open.
     """
@@ -77,12 +80,12 @@ class Imported:
     ----------
     path : Path
     harness : str
-        With its version where the file states it.
+        The harness, with its version where the file states it.
     settings : dict
-        Everything else it states about how it was made.
+        Everything else that the file states about how it was made.
     values : tuple of ImportedValue
     samples : dict of str to DataFrame
-        Rows per task where the harness kept them.
+        One row per item, for the tasks whose items the harness kept.
     """
 
     path: Path

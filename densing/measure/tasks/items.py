@@ -25,11 +25,11 @@ class Item(Config):
     Attributes
     ----------
     id : str
-        The line's number where the file gives none.
+        The item's name; the number of its line where the file gives none.
     instruction, answer : str
-        The text before the answer, and the answer with whatever white space separates them.
+        The text before the answer, and the answer, with the white space between them in one of the two.
     choices : list of str, optional
-        The answer is one of them.
+        What may be answered; the answer is one of these.
     """
 
     id: str
@@ -67,7 +67,7 @@ def read_documents(path: Path) -> list[Document]:
     Raises
     ------
     InputError
-        Names the line that is none.
+        If a line is no such object; names it.
     """
     documents = []
     for number, line in _json_lines(path):
@@ -116,7 +116,7 @@ def read_items(path: Path) -> list[Item]:
     Raises
     ------
     InputError
-        Lists what is wrong, by line.
+        If a line cannot be used; lists what is wrong with each.
     """
     items, problems = check_items(path)
     if problems:
@@ -144,7 +144,7 @@ def check_items(path: Path) -> tuple[list[Item], list[str]]:
         seen[item.id] = number
         items.append(item)
     if not items and not problems:
-        problems.append("no items")
+        problems.append("there are no items in this file")
     return items, problems
 
 
@@ -178,7 +178,7 @@ def _folder(source: str) -> Path:
     if Path(source).is_dir():
         return Path(source)
     if Path(source).exists() or not HUB_NAME.fullmatch(source):
-        raise InputError(f"{source}: neither a folder of benchmark items nor the name of a dataset on the hub")
+        raise InputError(f"{source}: this is neither a folder of benchmark items nor the name of a dataset on the hub")
     return download(source, "dataset", ["*.json", "*.jsonl", "*.parquet"])
 
 
@@ -205,7 +205,7 @@ def _json_lines(path: Path, problems: list[str] | None = None) -> Iterator[tuple
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error})") from error
+        raise InputError(f"{path}: this is not UTF-8 text ({error})") from error
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue

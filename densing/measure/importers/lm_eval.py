@@ -1,15 +1,17 @@
-"""JSON results: lm-evaluation-harness 0.3 to 0.4.13, and lighteval."""
+"""JSON results of lm-evaluation-harness 0.3 to 0.4.13."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densing.core.errors import InputError
+from densing.measure.importers.file import ResultsFile
+from densing.measure.importers.json_results import numbers_of, settings_of, stderr_of, tasks_of
 from densing.measure.importers.values import SHARE, Imported, ImportedValue, name_benchmarks
 
 if TYPE_CHECKING:
@@ -17,20 +19,23 @@ if TYPE_CHECKING:
 
 LOG_ONE = 1e-5
 """The logarithm of a probability of one, up to rounding in single precision."""
-NOT_VALUES = ("alias", "name", "sample_len", "sample_count")
-TIMES_AND_TABLES = ("results", "groups", "configs", "versions", "n-shot", "n-samples", "group_subtasks", "samples",
-                    "higher_is_better", "task_hashes", "pretty_env_info", "config_tasks", "summary_tasks",
-                    "summary_general")  # fmt: skip
 
 
-def read_lm_eval(path: Path, data: Mapping[str, Any]) -> Imported:
+def recognises(file: ResultsFile) -> bool:
+    """Whether it has results by task, and nothing that another harness writes beside them."""
+    data = file.json
+    return isinstance(data, dict) and isinstance(data.get("results"), dict) and "config_general" not in data
+
+
+def read(file: ResultsFile) -> Imported:
     """Results of lm-eval: `metric` with a standard error beside it in 0.3, `metric,filter` since."""
+    path, data = file.path, file.json
     config = data.get("config") or {}
     model = _lm_eval_model(path, data, config)
     departures = _departures(data, config)
     values = []
-    for task, entry in _tasks(path, data).items():
-        for key, value in _numbers(entry):
+    for task, entry in tasks_of(path, data).items():
+        for key, value in numbers_of(entry):
             metric, _, answer_filter = key.partition(",")
             if metric.endswith("_stderr"):
                 continue
@@ -42,7 +47,7 @@ def read_lm_eval(path: Path, data: Mapping[str, Any]) -> Imported:
                     filter=answer_filter or None,
                     value=value,
                     is_fraction=True if SHARE.fullmatch(metric) else None,
-                    stderr=_stderr(entry.get(f"{metric}_stderr" + (f",{answer_filter}" if answer_filter else ""))),
+                    stderr=stderr_of(entry.get(f"{metric}_stderr" + (f",{answer_filter}" if answer_filter else ""))),
                     shots=_shots(task, data, config),
                     samples=_samples(task, data),
                     departures=(*departures, *_left_out(task, data)),
@@ -50,7 +55,7 @@ def read_lm_eval(path: Path, data: Mapping[str, Any]) -> Imported:
             )
     version = data.get("lm_eval_version")
     harness = f"lm-eval {version}" if version else "lm-eval 0.4" if "configs" in data else "lm-eval 0.3"
-    return Imported(path, harness, _settings(data), name_benchmarks(values), _lm_eval_samples(path, data))
+    return Imported(path, harness, settings_of(data), name_benchmarks(values), _lm_eval_samples(path, data))
 
 
 def _lm_eval_model(path: Path, data: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -62,22 +67,6 @@ def _lm_eval_model(path: Path, data: Mapping[str, Any], config: Mapping[str, Any
     name = arguments.get("pretrained") or arguments.get("model") or config.get("model_name") or path.stem
     revision = arguments.get("revision")
     return f"{name}@{revision}" if revision and revision != "main" else str(name)
-
-
-def _tasks(path: Path, data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Every task's metrics, also of groups that stand apart, and of tasks inside of others (`all`, `leaderboard`)."""
-    found: dict[str, Mapping[str, Any]] = {}
-    waiting = [*data["results"].items(), *(data.get("groups") or {}).items()]
-    while waiting:
-        task, entry = waiting.pop(0)
-        if not isinstance(entry, Mapping):
-            raise InputError(f"{path}: results of {task!r} are no mapping of metrics to values")
-        waiting += [(inner, metrics) for inner, metrics in entry.items() if isinstance(metrics, Mapping)]
-        known = found.get(task, {})
-        if any(value != known.get(key, value) for key, value in _numbers(entry) if not math.isnan(value)):
-            raise InputError(f"{path}: {task!r} stands there twice with different values; keep one")
-        found[task] = {**entry, **known}
-    return found
 
 
 def _departures(data: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
@@ -146,7 +135,7 @@ def _lm_eval_samples(path: Path, data: Mapping[str, Any]) -> dict[str, pd.DataFr
     """Rows of the tasks whose samples lm-eval wrote beside the results, or inside them."""
     stamp = re.sub(r"^results_?", "", path.stem)
     found = {task: (path, rows) for task, rows in (data.get("samples") or {}).items() if isinstance(rows, list)}
-    for task in _tasks(path, data):
+    for task in tasks_of(path, data):
         for beside in (f"samples_{task}_{stamp}.jsonl", f"samples_{task}_{stamp}.json"):
             if (path.parent / beside).is_file():
                 found[task] = path.parent / beside, _read_samples(path.parent / beside)
@@ -161,7 +150,7 @@ def _read_samples(path: Path) -> list[dict[str, Any]]:
             return list(json.loads(text))
         return [json.loads(line) for line in text.split("\n") if line.strip()]
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as JSON, truncated perhaps ({error})") from error
+        raise InputError(f"{path}: not readable as JSON ({error}); it may be truncated") from error
 
 
 def _sample_rows(path: Path, task: str, samples: list[dict[str, Any]]) -> pd.DataFrame:
@@ -202,73 +191,3 @@ def _check_log_probabilities(where: str, responses: Any) -> None:
         return
     for response in responses:
         _check_log_probabilities(where, response)
-
-
-def read_lighteval(path: Path, data: Mapping[str, Any]) -> Imported:
-    """Results of lighteval: tasks named `task|shots`, or `suite|task|shots|cut` in older versions."""
-    general = data["config_general"]
-    model_config = general.get("model_config") or {}
-    model = str(general.get("model_name") or model_config.get("model_name") or path.stem)
-    departures = []
-    if general.get("max_samples") is not None:
-        departures.append(f"limit {general['max_samples']} items a task")
-    templates = [s.get("use_chat_template", s.get("override_chat_template")) for s in (general, model_config)]
-    if any(templates):
-        departures.append("chat template")
-    elif False not in templates:
-        departures.append("the file does not state whether a chat template was applied")
-    if general.get("system_prompt") or model_config.get("system_prompt"):
-        departures.append("system instruction")
-    values = []
-    for key, entry in _tasks(path, data).items():
-        task, shots = _lighteval_task(key)
-        described = (data.get("config_tasks") or {}).get(key) or {}
-        for metric, value in _numbers(entry):
-            if metric.endswith("_stderr"):
-                continue
-            values.append(
-                ImportedValue(
-                    model=model,
-                    task=task,
-                    metric=metric,
-                    filter=None,
-                    value=value,
-                    is_fraction=True if SHARE.fullmatch(metric) else None,
-                    stderr=_stderr(entry.get(f"{metric}_stderr")),
-                    shots=shots or described.get("num_fewshots") or shots,
-                    samples=described.get("effective_num_docs"),
-                    departures=tuple(departures),
-                )
-            )
-    version = general.get("lighteval_sha") or ""
-    return Imported(path, f"lighteval {version[:8]}".strip(), _settings(data), name_benchmarks(values))
-
-
-def _lighteval_task(key: str) -> tuple[str, int | None]:
-    """`mmlu|5`, `leaderboard|mmlu:anatomy|5|0`, `all`; a suite in front of the task is dropped."""
-    parts = key.split("|")
-    numbers = [place for place, part in enumerate(parts) if part.isdigit()]
-    if not numbers:
-        return key, None
-    task = parts[numbers[0] - 1].removesuffix(":_average")
-    return task, int(parts[numbers[0]])
-
-
-def _settings(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if key not in TIMES_AND_TABLES}
-
-
-def _numbers(entry: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for key, value in entry.items():
-        if key not in NOT_VALUES and (number := _number(value)) is not None:
-            yield key, number
-
-
-def _stderr(value: Any) -> float | None:
-    """None also where it is not a number, as lm-eval gives it for one item."""
-    number = _number(value)
-    return number if number is not None and math.isfinite(number) else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
