@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
@@ -138,8 +138,9 @@ def loaded_engine(name: str, checkpoint: Checkpoint, options: dict[str, Any]) ->
         raise DensingError(f"{row.home}, the engine {row.title}, is no subclass of densing.measure.engines.base.Engine")
     from safetensors import SafetensorError
 
+    make: Callable[..., Engine] = engine_class
     try:
-        engine: Engine = engine_class(str(checkpoint.folder), **options)
+        engine = make(str(checkpoint.folder), **options)
     except DensingError:
         raise
     except (TypeError, ValueError, OSError, RuntimeError, AssertionError, ImportError, SafetensorError) as error:
