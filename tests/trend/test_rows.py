@@ -48,7 +48,7 @@ def trend(tmp_path_factory):
 
     def run(*arguments):
         command = [sys.executable, "-m", "densing", "trend", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200"}
+        environment = os.environ | {"PYTHONPATH": str(folder)}
         return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
 
     return run
@@ -62,7 +62,7 @@ def test_the_rule_draws_a_trend(trend):
 
 
 def test_help_and_messages_know_it(trend):
-    assert "yearly: The densest model of each year since the origin." in trend("--help").stdout
+    assert "yearly: The densest model of each year since the origin." in " ".join(trend("--help").stdout.split())
     refused = trend("--frontier", "yearling")
     assert refused.returncode == 2
     assert "unknown frontier 'yearling'; did you mean 'yearly'? Known: all, quantile, records, yearly" in refused.stderr
