@@ -153,7 +153,7 @@ def frames_table(data: ReportData, which: str) -> Table:
         numbers = row.to_dict()
         shown.append(
             {
-                "frame": row.frame.name, "D₀ (tokens)": f"{numbers['D0']:.3g}", "α": f"{numbers['alpha']:.3f}",
+                "frame": row.frame.name, "read at": row.frame.spec.read_at, "α": f"{numbers['alpha']:.3f}",
                 "β": f"{numbers['beta']:.3f}", "E": f"{numbers['E']:.3f}", "data floor": f"{numbers['data_floor']:.3f}",
                 "in range": f"{numbers['in_range']} of {numbers['models']}", "doubling time": doubling,
                 "95% full": full, "95% conditional": conditional,
