@@ -42,7 +42,7 @@ def _register() -> None:
     from densing.cli import doctor, fit, frames, imports, ladder, measure, models, report, run, score, suites, trend
 
     app.command("score")(score.score)
-    app.command("trend")(trend.trend)
+    app.command("trend", cls=trend.TrendCommand)(trend.trend)
     app.command("corollaries")(trend.corollaries)
     app.command("report")(report.report)
     app.command("run")(run.run)
