@@ -104,6 +104,9 @@ def score(
     anchor: Annotated[
         bool, typer.Option(help="Add the point of 0 nats and 100% to the data, as the article does.")
     ] = True,
+    open_ceiling: Annotated[
+        bool, typer.Option("--open-ceiling", help="Let the ceiling exceed 100%, as in the article's own curves.")
+    ] = False,
     items: Annotated[
         int | None,
         typer.Option(help="Number of items behind each score, which weighs the points by their binomial error."),
@@ -127,7 +130,15 @@ def score(
     table = read_points(data, {"loss": ("conditional_loss",), "score": ()}, select or [])
     held = table["held_out"] == 1
     fitted = table[~held]
-    fit = fit_score_curve(fitted["loss"], fitted["score"], floor=floor, ceiling=ceiling, anchor=anchor, items=items)
+    fit = fit_score_curve(
+        fitted["loss"],
+        fitted["score"],
+        floor=floor,
+        ceiling=ceiling,
+        anchor=anchor,
+        items=items,
+        open_ceiling=open_ceiling,
+    )
     summary = summarise_score_fit(fit, table[held], kind=_kind(bootstrap), replicates=replicates, seed=seed)
     if figure is not None:
         from densing.report.figures.score_curve import score_curve_figure
