@@ -368,7 +368,7 @@ def test_zoom_by_buttons_keys_wheel_and_drag_and_back(window, report):
     assert window.js(view) == [1, 0, 0]
     window.click("#scale [value=linear]")
     heights = window.js(
-        "return ['Qwen3-8B', 'Phi-2', 'Llama-7B'].map(n => [...document.querySelectorAll('.model')].find(m => m.__data__.name === n)).map(m => [m.__data__.density, m.transform.baseVal[0].matrix.f])"
+        "return ['Qwen2.5-7B', 'Phi-2', 'Llama-7B'].map(n => [...document.querySelectorAll('.model')].find(m => m.__data__.name === n)).map(m => [m.__data__.density, m.transform.baseVal[0].matrix.f])"
     )
     (a, p), (b, q), (c, r) = heights
     assert (p - q) / (a - b) == pytest.approx((q - r) / (b - c), rel=1e-3)
@@ -434,7 +434,7 @@ def test_everything_that_takes_the_focus_has_a_name_and_the_page_its_landmarks(w
     levels = window.js("return [...document.querySelectorAll('h1, h2, h3, h4')].map(h => Number(h.tagName[1]))")
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
     shapes = window.js(
-        "return [...document.querySelectorAll('.model')].map(m => [m.firstChild.style.fill, m.firstChild.getAttribute('d').replace(/[-\\d.,]+/g, ' ')])"
+        "return [...document.querySelectorAll('.model')].map(m => [m.firstChild.style.fill, m.firstChild.getAttribute('d').replace(/(?:[-\\d.,]|e-)+/g, ' ')])"
     )
     assert len({fill for fill, _ in shapes}) == len({tuple(pair) for pair in shapes})  # a colour is one shape
 
