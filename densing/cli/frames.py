@@ -50,10 +50,10 @@ def list_frames(json: JsonFlag = False) -> None:
     if json:
         print_json(rows)
         return
-    cells = [
-        [r["frame"], f"{r['tokens']:.3g}", r["form"], r["optimum"], str(len(r["benchmarks"])), r["title"]] for r in rows
-    ]
-    typer.echo(table([[str(c) for c in row] for row in cells], ["frame", "D₀", "law", "optimum", "benchmarks", "what"]))
+    cells = [[r["frame"], r["read_at"], r["form"], r["optimum"], str(len(r["benchmarks"])), r["title"]] for r in rows]
+    typer.echo(
+        table([[str(c) for c in row] for row in cells], ["frame", "read at", "law", "optimum", "benchmarks", "what"])
+    )
 
 
 @app.command("show")

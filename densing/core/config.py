@@ -95,8 +95,9 @@ def validate(data: dict[str, Any], model: type[Model], source: str) -> Model:
         if first["type"] == "extra_forbidden":
             wrong = unknown("key", str(first["loc"][-1]), _fields_at(model, first["loc"]))
             raise InputError(f"{source}: {where}: {wrong}") from error
-        given = "" if first["type"] == "missing" else f" (got {first['input']!r})"
-        raise InputError(f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}{given}") from error
+        given = "" if first["type"] == "missing" or not where else f" (got {first['input']!r})"
+        place = f"{source}: {where}" if where else source
+        raise InputError(f"{place}: {first['msg'].removeprefix('Value error, ')}{given}") from error
 
 
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

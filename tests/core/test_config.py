@@ -23,7 +23,9 @@ def test_a_wrong_key_is_named_with_the_right_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: x\n", "tokens: Field required"),
+        ("tokens: 1\n", "name: Field required"),
+        ("name: x\n", "frame.yaml: a frame is read either at tokens"),
+        ("name: x\ntokens: 1\ntokens_per_param: 60\n", "give one of the two"),
         ("name: x\ntokens: -1\n", "greater than 0"),
         ("name: x\ntokens: 1\naverage: {mmlu: 0.5}\n", "add up to 0.5, not 1"),
         ("- a\n- b\n", "expected a mapping"),

@@ -17,6 +17,7 @@ from densing.ladder.manifest import Ladder
 from densing.ladder.training.run import train_ladder
 from tests.ladder.conftest import tiny_config
 
+pytestmark = pytest.mark.slow
 BIN = Path(sys.executable).parent
 
 
@@ -66,8 +67,6 @@ from densing.ladder.config import LadderConfig
 from densing.ladder.training.distributed import workers
 from densing.ladder.corpus.shards import Corpus
 from densing.ladder.training.trainer import Trainer
-
-pytestmark = pytest.mark.slow
 
 config = LadderConfig.model_validate_json(sys.argv[1])
 with workers() as team:

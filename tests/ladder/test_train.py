@@ -234,7 +234,7 @@ def test_two_processes_cannot_train_in_one_folder(config: LadderConfig, ready: P
 def test_a_damaged_state_is_named(config: LadderConfig, ready: Path) -> None:
     (ready / "t1" / "state").mkdir(parents=True)
     (ready / "t1" / "state" / "trunk.pt").write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(InputError, match=r"trunk.pt: not a readable state of training"):
+    with pytest.raises(InputError, match=r"trunk.pt: not readable as a state of training"):
         train_ladder(config, ready)
 
 

@@ -37,7 +37,7 @@ def test_the_headline_depends_on_the_frame():
     assert days[1] == pytest.approx(147.2, abs=0.1)
     assert days[2] < 60
     for row in rows:
-        own, every = row.trend.doubling_interval_days, row.doubling_all_optima
+        own, every = row.trend.doubling_interval_conditional_days, row.trend.doubling_interval_days
         assert own.low < row.trend.doubling_time_days < own.high
         assert every.low <= own.low
         assert every.high >= own.high
