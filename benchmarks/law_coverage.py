@@ -74,7 +74,7 @@ def main():
         for correlation in (0.0, 0.34):
             for noise in (0.005, 0.01):
                 found = cell(law, correlation, noise, arguments.ladders, arguments.draws, label)
-                failed = [fails(share, arguments.ladders) for share in found[0]]
+                failed = [bool(fails(share, arguments.ladders)) for share in found[0]]
                 data.append({"law": label, "correlation": correlation, "noise": noise, "coverage": list(found[0]),
                              "width": list(found[1]), "median": list(found[2]), "fails": failed})  # fmt: skip
                 cells = [
