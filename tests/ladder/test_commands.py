@@ -38,7 +38,9 @@ def test_every_shipped_ladder_can_be_planned(name: str) -> None:
     assert [rung["name"] for rung in plan["rungs"]] == [shape.name for shape in config.sizes]
     for rung in plan["rungs"]:
         assert f"{rung['params_non_embedding']:,}" in text
-        assert rung["trained_tokens"] <= 0.5 * rung["separate_tokens"]
+        # The longest run whole; of every other budget the decay alone, a tenth of it.
+        longest = rung["tokens"][-1]
+        assert rung["trained_tokens"] == pytest.approx(longest + 0.1 * (rung["separate_tokens"] - longest), rel=0.02)
         assert rung["hours"]["a100"] == pytest.approx(rung["flops"] / (0.5 * 312e12) / 3600)
         assert [tokens / rung["params_non_embedding"] for tokens in rung["tokens"]] == pytest.approx(
             config.budgets, rel=0.02
@@ -57,7 +59,7 @@ def test_the_pocket_ladder_takes_an_hour_on_a_consumer_gpu() -> None:
     ("arguments", "message"),
     [
         (["pocket", "--device", "abacus"], "unknown device 'abacus'"),
-        (["poket"], "unknown ladder 'poket'; did you mean 'pocket'? Known: densing-law, pocket, quickstart"),
+        (["poket"], "unknown ladder 'poket'; did you mean 'pocket'? Known: densing-law, open, pocket, quickstart"),
         (["gone.yaml"], "gone.yaml: no such file"),
         (["pocket", "--mfu", "40"], "--mfu 40: a share of the device's peak rate"),
     ],
@@ -125,6 +127,19 @@ def test_losses_are_written_as_the_fit_reads_them(trained: tuple[Path, Ladder], 
     assert code == 2
     assert "its held-out losses are not recorded" in err
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_a_plan_says_how_exactly_its_ladder_would_measure() -> None:
+    found = {}
+    for name in ("densing-law", "open"):
+        code, printed, _ = densing("plan", name, "--power", "--json")
+        assert code == 0
+        found[name] = json.loads(printed)["width_95"]
+        assert 1 < found[name]["1B"] < found[name]["8B"] < 10
+    assert found["open"]["8B"] < found["densing-law"]["8B"]
+    code, text, _ = densing("plan", "open", "--power")
+    assert code == 0
+    assert f"×{found['open']['8B']:.3g}" in text
 
 
 @pytest.mark.parametrize("command", ["plan", "train", "load", "status"])
