@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from densing.cli import _engine_options
 from densing.cli._output import JsonFlag, print_json, table
 from densing.core.errors import InputError, unknown
+from densing.measure.engines.table import DEFAULT
 
 if TYPE_CHECKING:
     from densing.ladder.manifest import Ladder
@@ -206,7 +208,14 @@ def build(
     optimum: Annotated[
         str, typer.Option(help="Optimum of each law that the frame reads: best, or lowest-floor.")
     ] = "best",
-    engine: Annotated[str, typer.Option(help="Engine that measures: torch or vllm.")] = "torch",
+    engine: _engine_options.EngineName = DEFAULT,
+    dtype: _engine_options.Dtype = "auto",
+    device: _engine_options.Device = None,
+    revision: _engine_options.Revision = None,
+    trust_remote_code: _engine_options.TrustRemoteCode = False,
+    run_unsafe_code: _engine_options.RunUnsafeCode = False,
+    allow_truncated: _engine_options.AllowTruncated = False,
+    option: _engine_options.Options = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap draws of laws and curves.")] = 2025,
     json: JsonFlag = False,
 ) -> None:
@@ -236,6 +245,15 @@ def build(
         def show_ladder(found: Ladder) -> None:
             typer.echo(str(found), err=True)
 
+        engine_settings = _engine_options.engine_settings(
+            option,
+            dtype=dtype,
+            device=device,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            run_unsafe_code=run_unsafe_code,
+            allow_truncated=allow_truncated,
+        )
         frame = frame_from_ladder(
             name,
             ladder,
@@ -245,6 +263,7 @@ def build(
             score_models=score_models or [],
             documents=documents,
             engine=engine,
+            engine_settings=engine_settings,
             show=show_ladder,
             **settings,
         )

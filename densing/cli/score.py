@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from densing.cli import _engine_options
 from densing.cli._output import JsonFlag, print_json, table
+from densing.measure.engines.table import DEFAULT
 
 if TYPE_CHECKING:
     from densing.density.densities import Density
@@ -54,7 +56,14 @@ def score(
     suite: Annotated[
         str | None, typer.Option(help="Measure the checkpoint on this suite first, a name from `densing suites list`.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="With --suite: the engine that measures, torch or vllm.")] = "torch",
+    engine: _engine_options.EngineName = DEFAULT,
+    dtype: _engine_options.Dtype = "auto",
+    device: _engine_options.Device = None,
+    revision: _engine_options.Revision = None,
+    trust_remote_code: _engine_options.TrustRemoteCode = False,
+    run_unsafe_code: _engine_options.RunUnsafeCode = False,
+    allow_truncated: _engine_options.AllowTruncated = False,
+    option: _engine_options.Options = None,
     documents: Annotated[
         Path | None, typer.Option(help="With --suite: the documents or items that the suite is made from.")
     ] = None,
@@ -97,8 +106,24 @@ def score(
     counts = {kind: parse_count(text, f"a size for {option}") for kind, option, text in given if text is not None}
     size = size_of_counts(counts, weight_bits=weight_bits, config=config)
     if suite is not None:
+        settings = _engine_options.engine_settings(
+            option,
+            dtype=dtype,
+            device=device,
+            revision=revision,
+            trust_remote_code=trust_remote_code,
+            run_unsafe_code=run_unsafe_code,
+            allow_truncated=allow_truncated,
+        )
         found = measure_subject(
-            subject, suite, reference, size=size, engine=engine, documents=documents, by_loss=by_loss
+            subject,
+            suite,
+            reference,
+            size=size,
+            engine=engine,
+            settings=settings,
+            documents=documents,
+            by_loss=by_loss,
         )
     else:
         found = find_subject(subject, reference, size=size, scores=parse_scores(scores or [], fraction=fraction))

@@ -13,12 +13,14 @@ from densing.core.errors import InputError
 from densing.core.paths import MEASUREMENTS
 from densing.core.progress import console
 from densing.frame.frame import AVERAGE, ReferenceFrame
+from densing.measure.engines.table import DEFAULT
 from densing.models.size import Size, count_params
 from densing.models.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from densing.measure.engines.settings import EngineSettings
     from densing.measure.measurement import Measurement
 
 
@@ -66,7 +68,8 @@ def measure_subject(
     frame: ReferenceFrame,
     *,
     size: Size | None = None,
-    engine: str = "torch",
+    engine: str = DEFAULT,
+    settings: EngineSettings | None = None,
     documents: Path | None = None,
     by_loss: bool = False,
     out: Path = MEASUREMENTS,
@@ -83,6 +86,9 @@ def measure_subject(
     size : Size, optional
         Counted from the checkpoint's configuration where not given.
     engine : str
+        Name of an engine, see `densing.measure.engines.table`.
+    settings : EngineSettings, optional
+        How the engine computes, and what the user consents to.
     documents : Path, optional
         What the suite is made from, where it needs something.
     by_loss : bool
@@ -101,7 +107,7 @@ def measure_subject(
 
     if model is None:
         raise InputError("--suite needs a checkpoint to measure: a folder or a hub name")
-    measurement = measure(model, load_suite(suite, documents=documents), engine=engine, out=out)
+    measurement = measure(model, load_suite(suite, documents=documents), engine=engine, out=out, settings=settings)
     if size is None:
         total, bare = count_params(find_checkpoint(model).folder)
         size = Size(total=total, non_embedding=bare)

@@ -16,9 +16,11 @@ from densing.core.paths import MEASUREMENTS
 from densing.frame.frame import ReferenceFrame, build_frame
 from densing.frame.spec import FrameSpec
 from densing.frame.store import keep_draws
+from densing.measure.engines.table import DEFAULT
 
 if TYPE_CHECKING:
     from densing.ladder.manifest import Checkpoint, Ladder
+    from densing.measure.engines.settings import EngineSettings
     from densing.measure.measurement import Measurement
     from densing.measure.suites import Suite
 
@@ -32,7 +34,8 @@ def frame_from_ladder(
     training_tokens: str | None = None,
     score_models: Sequence[str] = (),
     documents: Path | None = None,
-    engine: str = "torch",
+    engine: str = DEFAULT,
+    engine_settings: EngineSettings | None = None,
     out: Path = MEASUREMENTS,
     show: Callable[[Ladder], None] | None = None,
     **settings: Any,
@@ -57,6 +60,9 @@ def frame_from_ladder(
         What the suite is made from, where it needs something; a ladder's own held-out documents where it
         has them.
     engine : str
+        Name of an engine, see `densing.measure.engines.table`.
+    engine_settings : EngineSettings, optional
+        How the engine computes, and what the user consents to.
     out : Path
         Root of all measurements: what lies there already is not measured again.
     show : callable, optional
@@ -85,7 +91,7 @@ def frame_from_ladder(
     checkpoints = {checkpoint.name: checkpoint.path for checkpoint in ladder.checkpoints}
     names = {checkpoint.name: _name_in_results(ladder, checkpoint) for checkpoint in ladder.checkpoints}
     models = checkpoints | {model: model for model in score_models}
-    measured = measure_models(models, used, engine=engine, out=out, names=names)
+    measured = measure_models(models, used, engine=engine, settings=engine_settings, out=out, names=names)
     made_from = {label: measurement.made_from["weights"] for label, measurement in measured.items()}
     chosen = {model: measured[model] for model in score_models}
     return frame_of_measurements(spec, ladder, measured, chosen, made_from=made_from)
@@ -106,7 +112,8 @@ def measure_models(
     models: Mapping[str, str | Path],
     suite: Suite,
     *,
-    engine: str = "torch",
+    engine: str = DEFAULT,
+    settings: EngineSettings | None = None,
     out: Path = MEASUREMENTS,
     names: Mapping[str, str | None] | None = None,
 ) -> dict[str, Measurement]:
@@ -116,6 +123,8 @@ def measure_models(
     ----------
     models : mapping from label to str or Path
         Folders or hub names.
+    engine, settings
+        As for `frame_from_ladder`.
     names : mapping from label to str, optional
         Their names in results, where the folder's own would not tell them from others.
 
@@ -128,7 +137,7 @@ def measure_models(
 
     names = names or {}
     return {
-        label: measure(models[label], suite, engine=engine, out=out, name=names.get(label))
+        label: measure(models[label], suite, engine=engine, out=out, name=names.get(label), settings=settings)
         for label in track(list(models), "measuring")
     }
 

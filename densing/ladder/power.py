@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from densing.core.progress import track
 from densing.fit.loss_law.posterior import law_posterior
 from densing.fit.loss_law.reading import Reading
 
@@ -58,7 +59,7 @@ def widths(
     _, rung = np.unique(params, return_inverse=True)
     rng = np.random.default_rng(seed)
     found = []
-    for number in range(ladders):
+    for number in track(range(ladders), "simulating ladders"):
         shared, own = rng.standard_normal(rung.max() + 1)[rung], rng.standard_normal(len(params))
         error = noise * (np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own)
         posterior = law_posterior(params, tokens, exact * np.exp(error), draws=draws, seed=[seed, number])

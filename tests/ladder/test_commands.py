@@ -15,7 +15,6 @@ from densing.core.config import config_names, find_config, load
 from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Ladder
 from densing.ladder.plan import make_plan
-from densing.ladder.schedule import DECAY_SHARE
 from densing.ladder.status import ladder_status
 from tests.ladder.conftest import tiny_config
 from tests.ladder.test_load import llama
@@ -39,9 +38,9 @@ def test_every_shipped_ladder_can_be_planned(name: str) -> None:
     assert [rung["name"] for rung in plan["rungs"]] == [shape.name for shape in config.sizes]
     for rung in plan["rungs"]:
         assert f"{rung['params_non_embedding']:,}" in text
-        # Of runs of their own the shorter ones are saved, but for the fifth of each that is its decay.
-        saved = sum(rung["tokens"][:-1]) * (1 - DECAY_SHARE)
-        assert rung["trained_tokens"] == pytest.approx(rung["separate_tokens"] - saved, rel=0.02)
+        # The longest run whole; of every other budget the decay alone, a tenth of it.
+        longest = rung["tokens"][-1]
+        assert rung["trained_tokens"] == pytest.approx(longest + 0.1 * (rung["separate_tokens"] - longest), rel=0.02)
         assert rung["hours"]["a100"] == pytest.approx(rung["flops"] / (0.5 * 312e12) / 3600)
         assert [tokens / rung["params_non_embedding"] for tokens in rung["tokens"]] == pytest.approx(
             config.budgets, rel=0.02
@@ -128,6 +127,19 @@ def test_losses_are_written_as_the_fit_reads_them(trained: tuple[Path, Ladder], 
     assert code == 2
     assert "its held-out losses are not recorded" in err
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_a_plan_says_how_exactly_its_ladder_would_measure() -> None:
+    found = {}
+    for name in ("densing-law", "open"):
+        code, printed, _ = densing("plan", name, "--power", "--json")
+        assert code == 0
+        found[name] = json.loads(printed)["width_95"]
+        assert 1 < found[name]["1B"] < found[name]["8B"] < 10
+    assert found["open"]["8B"] < found["densing-law"]["8B"]
+    code, text, _ = densing("plan", "open", "--power")
+    assert code == 0
+    assert f"×{found['open']['8B']:.3g}" in text
 
 
 @pytest.mark.parametrize("command", ["plan", "train", "load", "status"])
