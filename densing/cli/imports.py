@@ -13,7 +13,7 @@ from densing.core.errors import unknown
 from densing.measure.importers.table import IMPORTERS
 
 if TYPE_CHECKING:
-    from densing.measure.importers import Imported
+    from densing.measure.importers.values import Imported
 
 
 def import_results(
@@ -47,8 +47,8 @@ def import_results(
       densing import results.json --to registry --model Llama-3.2-1B
       densing import summary_20240605.csv --to measurement
     """
-    from densing.measure.importers import read_results
     from densing.measure.importers.convert import departures_from_protocol, shots_in_words
+    from densing.measure.importers.read import read_results
 
     imported = read_results(results)
     if to not in ("nothing", "registry", "measurement"):

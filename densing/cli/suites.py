@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from densing.cli._output import JsonFlag, print_json, table
-from densing.core.config import find_config
 from densing.core.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Suites of benchmarks to measure models on.")
@@ -25,7 +24,7 @@ def list_suites(json: JsonFlag = False) -> None:
     from densing.core import config
     from densing.measure.suites import SuiteConfig
 
-    suites = [config.load(find_config("suite", name), SuiteConfig) for name in config.config_names("suite")]
+    suites = [config.load(config.find_config("suite", name), SuiteConfig) for name in config.config_names("suite")]
     if json:
         print_json([suite.model_dump() for suite in suites])
         return
@@ -55,6 +54,8 @@ def check(
       densing suites check my_items.jsonl
       densing suites check local --documents reference_models/quickstart/corpus/held_out.jsonl
     """
+    from densing.core.config import find_config
+
     path = Path(given)
     if path.suffix in (".yaml", ".yml") or not (path.suffix or path.exists()):
         _check_suite(find_config("suite", given), documents, json)

@@ -123,8 +123,8 @@ def subject_of_results(path: Path, frame: ReferenceFrame, size: Size | None) -> 
     InputError
         If the file is none of those that can be imported, no size is given, or it has no score of the frame.
     """
-    from densing.measure.importers import read_results
     from densing.measure.importers.convert import departures_from_protocol
+    from densing.measure.importers.read import read_results
     from densing.measure.measurement import Measurement
 
     if not path.exists():

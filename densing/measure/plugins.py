@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from densing.core.errors import DensingError, InputError, unknown
@@ -57,6 +56,8 @@ class Plugin:
             If a package that it needs is not installed, or its home does not exist.
         """
         try:
+            from importlib.metadata import EntryPoint
+
             return EntryPoint(self.name, self.home, "").load()
         except ImportError as error:
             raise DensingError(
@@ -127,6 +128,8 @@ def installed(group: str) -> tuple[Plugin, ...]:
 
 
 def _rows(group: str) -> Iterator[Plugin]:
+    from importlib.metadata import entry_points
+
     for point in sorted(entry_points(group=group)):
         package = point.dist
         if package is None or package.name == OWN:

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from densing.cli import app
 from densing.core.errors import InputError
-from densing.measure.importers import read_results
 from densing.measure.importers.convert import item_rows, measurements, registry_rows
+from densing.measure.importers.read import read_results
 from densing.measure.importers.values import is_part
 from densing.measure.measurement import Measurement
 from densing.models.benchmarks import load_benchmarks

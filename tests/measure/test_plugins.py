@@ -21,7 +21,7 @@ from tests.measure.test_commands import densing
 ROOT = Path(__file__).resolve().parents[2]
 CODE = '''
 from densing.measure.engines.torch_engine import TorchEngine
-from densing.measure.importers import Imported, ImportedValue
+from densing.measure.importers.values import Imported, ImportedValue
 
 
 class Doubling(TorchEngine):
