@@ -1,0 +1,103 @@
+"""Do the trend's intervals hold the truth 95 times in 100 when models come in families from labs?
+
+python benchmarks/trend_coverage.py                  # everything, with the seed in the result
+python benchmarks/trend_coverage.py --data-sets 60   # quicker, rougher
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import numpy as np
+from common import table, write
+from scipy.special import ndtr
+
+from densing import fit_trend
+from densing.frontier import date_of, days_since
+from densing.progress import track
+from densing.registry import load_registry
+from densing.trendlab.clusters import clustered_slope
+from densing.trendlab.mixed_effects import same
+from densing.trendlab.table import registry_table
+
+SEED = 20261121
+SLOPE = np.log(2) / 120
+SCATTER = 0.85
+"""Standard deviation of ln ρ about its trend, as the registry's models have it."""
+BENCHMARKS = ["mmlu", "bbh", "math", "humaneval", "mbpp"]
+CORRELATIONS = [(0.0, 0.0), (0.5, 0.0), (0.5, 0.3), (0.8, 0.3)]
+"""Within a family, and between families of a lab."""
+
+
+def design():
+    """Dates, families, labs and sizes of the registry's models that have all scores, since Llama-1."""
+    models = registry_table(load_registry()).dropna(subset=BENCHMARKS)
+    models = models[models["release_date"] >= "2023-02-24"]
+    return days_since(models["release_date"].to_numpy()), *(models[c].to_numpy() for c in ("family", "lab", "total"))
+
+
+def scattered(families, labs, within_family, within_lab, rng, heavy=False):
+    """Errors with those correlations; heavy tails are Student's t with four degrees of freedom."""
+    correlation = (
+        within_lab * same(labs)
+        + (within_family - within_lab) * same(families)
+        + (1 - within_family) * np.eye(len(families))
+        if within_lab
+        else within_family * same(families) + (1 - within_family) * np.eye(len(families))
+    )
+    normal = np.linalg.cholesky(correlation) @ rng.standard_normal(len(families))
+    if heavy:
+        from scipy.special import stdtrit
+
+        return stdtrit(4, ndtr(normal)) / np.sqrt(2)
+    return normal
+
+
+def frontier_coverage(data_sets, replicates):
+    days, families, labs, _ = design()
+    dates = [date_of(day) for day in days]
+    limits = np.exp(SLOPE * np.quantile(days, 0.6) + 1.0 + 0.3 * np.random.default_rng(SEED).standard_normal(len(days)))
+    rows, data = [], []
+    cases = [(f, lab, "normal") for f, lab in CORRELATIONS] + [(0.5, 0.3, "heavy tails"), (0.5, 0.3, "censored")]
+    for family, lab, kind in cases:
+        rng = np.random.default_rng([SEED, int(100 * family), int(100 * lab), len(kind)])
+        found = []
+        for number in track(range(data_sets), f"frontiers, {family}, {lab}, {kind}"):
+            logs = SLOPE * days + SCATTER * scattered(families, labs, family, lab, rng, kind == "heavy tails")
+            given = {"limits": limits} if kind == "censored" else {}
+            ours = clustered_slope(days, np.exp(logs), families, labs, replicates=replicates, seed=number, **given)
+            interval = ours.interval()
+            row = [SLOPE in interval, ours.least_squares / SLOPE, ours.median_unbiased / SLOPE, interval.open_low,
+                   SLOPE / interval.high if interval.high > 0 else np.nan, SLOPE / interval.low if interval.low > 0 else np.inf]  # fmt: skip
+            plain = number < 100 and kind == "normal"
+            row.append(SLOPE in fit_trend(dates, np.exp(logs), replicates=400).interval if plain else np.nan)
+            row.append(ours.censored)
+            found.append(row)
+        found = np.array(found, float)
+        data.append({"within_family": family, "within_lab": lab, "errors": kind, "data_sets": len(found), "coverage": found[:, 0].mean(),
+                     "least_squares_over_truth": np.median(found[:, 1]), "median_unbiased_over_truth": np.median(found[:, 2]),
+                     "open": found[:, 3].mean(), "plain_interval": np.nanmean(found[:, 6]) if kind == "normal" else None})  # fmt: skip
+        rows.append([family, lab, kind, f"{found[:, 0].mean():.1%}", f"{np.median(found[:, 1]):.2f}", f"{np.median(found[:, 2]):.2f}",
+                     f"{120 * np.median(found[:, 4]):.0f} to {120 * np.median(found[:, 5]):.0f} days", f"{found[:, 3].mean():.0%}",
+                     f"{np.nanmean(found[:, 6]):.0%}" if kind == "normal" else "–", f"{found[:, 7].mean():.0f}"])  # fmt: skip
+        print(rows[-1], flush=True)
+    print(table(rows, ["within families", "within labs", "errors", "coverage", "least squares / truth", "median-unbiased / truth",
+                       "median interval (truth 120 days)", "no upper bound", "models independent", "censored"]))  # fmt: skip
+    return data
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-sets", type=int, default=400, help="simulated data sets of each kind")
+    parser.add_argument("--replicates", type=int, default=1000, help="replicates of each interval")
+    arguments = parser.parse_args()
+    data = {"seed": SEED, "frontiers": frontier_coverage(arguments.data_sets, arguments.replicates)}
+    error = 1.96 * np.sqrt(0.95 * 0.05 / arguments.data_sets)
+    print(f"\nseed {SEED}; a coverage of 95% from {arguments.data_sets} data sets is known to ±{error:.1%}")
+    if arguments.data_sets >= 300:
+        write("trend_coverage", data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
