@@ -226,9 +226,12 @@ def backtest(
         past = pd.DataFrame(rows, columns=["origin", "outcome_day", "score"])
         past = past[past["outcome_day"] <= origin]
         correction = Correction.of(past["origin"].to_numpy(), past["score"].to_numpy())
-        found = record_draws(t, logs, families, origin, [m * _DAYS_A_MONTH for m in ahead], draws=draws, seed=seed)
-        for month, drawn in zip(ahead, found.T, strict=True):
+        # All horizons, known or not, so that a forecast's draws do not depend on how far the data reach.
+        found = record_draws(t, logs, families, origin, [m * _DAYS_A_MONTH for m in months], draws=draws, seed=seed)
+        for month, drawn in zip(months, found.T, strict=True):
             day = origin + month * _DAYS_A_MONTH
+            if month not in ahead:
+                continue
             actual = float(logs[t <= day].max())
             rank = ((drawn < actual).mean() + (drawn <= actual).mean()) / 2
             tail = (1 - level) / 2

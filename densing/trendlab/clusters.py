@@ -32,7 +32,7 @@ from densing.trendlab.mixed_effects import Cell, correlated_normals, fit_cells, 
 
 FloatArray = NDArray[np.float64]
 _SLOPES = 31
-_ROUGH = 400
+_ROUGH = 200
 """Replicates that find where the candidate slopes have to lie."""
 _FEWEST_MODELS = 5
 
@@ -228,7 +228,7 @@ def _invert(
         return below, middle
 
     reach = noise.std() / days.std() / np.sqrt(len(days))
-    wide = observed + reach * np.linspace(-25, 25, 101)
+    wide = observed + reach * np.linspace(-20, 20, 61)
     rough, _ = confidence(wide, _ROUGH)
     tail = (1 - level) / 2
     first = max(int(np.searchsorted(rough, tail / 4)) - 1, 0)
