@@ -13,12 +13,14 @@ import numpy as np
 from common import table, write
 from scipy.special import ndtr, stdtrit
 
+from densing import Size, Subject, densities, load_frame
 from densing.frontier import days_since
 from densing.progress import track
 from densing.registry import load_registry
 from densing.trendlab.clusters import clustered_slope
 from densing.trendlab.mixed_effects import same
 from densing.trendlab.panel import mean_line_draws
+from densing.trendlab.ratios import ratio
 from densing.trendlab.table import registry_table
 
 SEED = 20261121
@@ -96,10 +98,44 @@ def panel_coverage(data_sets):
             _, draws = mean_line_draws(x, y, kernels, 1000, number)
             low, high = np.quantile(draws[:, 2] / draws[:, 1], [0.025, 0.975])
             held.append(low <= rate <= high)
-        data.append({"within_family": family, "within_lab": lab, "data_sets": data_sets, "coverage": float(np.mean(held))})
+        data.append(
+            {"within_family": family, "within_lab": lab, "data_sets": data_sets, "coverage": float(np.mean(held))}
+        )
         rows.append([family, lab, f"{np.mean(held):.1%}"])
         print(rows[-1], flush=True)
     print(table(rows, ["within families", "within labs", "panel: coverage"]))
+    return data
+
+
+def ratio_coverage(data_sets):
+    """Ratio of two models whose scores have item noise, read in a frame whose error both share.
+
+    The truth of each set is one replicate of the shipped frame, law and curve; the scores are as many answered
+    items as the benchmark has; the interval is that of the frame's draws.
+    """
+    frame = load_frame("densing-law-2025")
+    rows, data = [], []
+    for benchmark in ("mmlu", "bbh", "math"):
+        rng = np.random.default_rng([SEED, 2, len(benchmark), ord(benchmark[0])])
+        drawn, items = frame.draws(benchmark), frame.spec.items[benchmark]
+        held = []
+        while len(held) < data_sets:
+            truth = rng.integers(len(drawn.across))
+            law, curve = drawn.across[truth], drawn.curve[truth]
+            sizes = np.exp(rng.uniform(np.log(1e9), np.log(2e10), 2))
+            loss = law[0] * sizes ** -law[1] + law[2] * frame.spec.tokens ** -law[3] + law[4]
+            shares = (curve[0] / (1 + np.exp(-curve[1] * (loss - curve[2]))) + curve[3]) / 100
+            if not ((shares > 0.05) & (shares < 0.95)).all():
+                continue
+            scores = 100 * rng.binomial(items, shares) / items
+            subjects = [Subject(n, Size(non_embedding=1e9), {benchmark: s}) for n, s in zip("ab", scores, strict=True)]
+            first, second = densities(frame, subjects, benchmark, seed=len(held))
+            interval = ratio(first.draws, second.draws, (first.value, second.value)).interval
+            held.append(sizes[0] / sizes[1] in interval)
+        data.append({"benchmark": benchmark, "data_sets": data_sets, "coverage": float(np.mean(held))})
+        rows.append([benchmark, f"{np.mean(held):.1%}"])
+        print(rows[-1], flush=True)
+    print(table(rows, ["ratio of two models on", "coverage"]))
     return data
 
 
@@ -109,7 +145,7 @@ def main():
     parser.add_argument("--replicates", type=int, default=400, help="replicates of each interval")
     arguments = parser.parse_args()
     data = {"seed": SEED, "frontiers": frontier_coverage(arguments.data_sets, arguments.replicates),
-            "panel": panel_coverage(arguments.data_sets)}  # fmt: skip
+            "panel": panel_coverage(arguments.data_sets), "ratios": ratio_coverage(arguments.data_sets)}  # fmt: skip
     error = 1.96 * np.sqrt(0.95 * 0.05 / arguments.data_sets)
     print(f"\nseed {SEED}; a coverage of 95% from {arguments.data_sets} data sets is known to ±{error:.1%}")
     if arguments.data_sets >= 300:

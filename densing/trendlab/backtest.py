@@ -47,7 +47,17 @@ _DAYS_A_MONTH = 365.25 / 12
 
 @dataclass(frozen=True)
 class Correction:
-    """What earlier forecasts say about the next one: it errs by `shift` standard deviations and is `stretch` too sure."""
+    """What earlier forecasts say about the next one.
+
+    Attributes
+    ----------
+    shift : float
+        Standard deviations by which outcomes lay over their forecasts.
+    stretch : float
+        How many times wider than forecast they scattered; at least 1.
+    origins : int
+        Earlier origins whose outcomes are known.
+    """
 
     shift: float
     stretch: float

@@ -69,9 +69,7 @@ class Changes:
         return "\n".join(lines)
 
 
-def what_changed(
-    previous: Mapping[str, Any], names: Sequence[str], dates: ArrayLike, densities: ArrayLike
-) -> Changes:
+def what_changed(previous: Mapping[str, Any], names: Sequence[str], dates: ArrayLike, densities: ArrayLike) -> Changes:
     """Compare today's models with those of a trend that was written before.
 
     Parameters

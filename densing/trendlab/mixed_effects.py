@@ -84,7 +84,7 @@ def fit_cells(
     for cell in shares:
         own = 1 - sum(share for share, group in zip(cell, grouping, strict=True) if group)
         correlation = own * np.eye(models) + sum(s * k for s, k in zip(cell, kernels, strict=True))
-        factor = np.linalg.cholesky(correlation)
+        factor: FloatArray = np.linalg.cholesky(correlation).astype(float)
         white = np.linalg.solve(factor, np.column_stack([design, values]))
         x, y = white[:, :-1], white[:, -1]
         covariance = np.linalg.inv(x.T @ x)

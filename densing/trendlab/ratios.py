@@ -101,9 +101,14 @@ def compare(first: Mapping[str, Reading], second: Mapping[str, Reading]) -> dict
         raise InputError(
             f"no benchmark in common: one has {', '.join(first) or 'none'}, the other {', '.join(second) or 'none'}"
         )
-    found = {name: ratio(first[name].draws, second[name].draws, (first[name].value, second[name].value)) for name in common}
+    found = {
+        name: ratio(first[name].draws, second[name].draws, (first[name].value, second[name].value)) for name in common
+    }
     joint = [
-        Reading(float(_geometric_mean([r[name].value for name in common])), _geometric_mean([r[name].draws for name in common]))
+        Reading(
+            float(_geometric_mean([r[name].value for name in common])),
+            _geometric_mean([r[name].draws for name in common]),
+        )
         for r in (first, second)
     ]
     return found | {"joint": ratio(joint[0].draws, joint[1].draws, (joint[0].value, joint[1].value))}
@@ -139,19 +144,19 @@ class Rank:
         Models, itself among them.
     low, high : int
         95% interval from the shared draws.
-    since, until : datetime64
-        Window of the models compared; NaT for all.
+    since, until : datetime64 or None
+        Window of the models compared; None for all.
     """
 
     rank: int
     of: int
     low: int
     high: int
-    since: np.datetime64 = np.datetime64("NaT")
-    until: np.datetime64 = np.datetime64("NaT")
+    since: np.datetime64 | None = None
+    until: np.datetime64 | None = None
 
     def __str__(self) -> str:
-        window = "" if np.isnat(self.since) else f" released from {self.since} to {self.until}"
+        window = "" if self.since is None else f" released from {self.since} to {self.until}"
         return f"{self.rank} of {self.of} models{window} (95% {self.low} to {self.high})"
 
 

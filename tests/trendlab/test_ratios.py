@@ -47,7 +47,9 @@ def test_draws_out_of_range_leave_a_bound():
     assert found.interval.low == pytest.approx(3)
     assert found.interval.open_high
     assert found.denser == 1
-    both = ratio(np.where(np.arange(2000) < 200, np.inf, 3 * FRAME), np.where(np.arange(2000) < 200, np.inf, FRAME), (3, 1))
+    both = ratio(
+        np.where(np.arange(2000) < 200, np.inf, 3 * FRAME), np.where(np.arange(2000) < 200, np.inf, FRAME), (3, 1)
+    )
     assert both.interval.high == pytest.approx(3)  # where both are out of reach nothing is known
 
 
