@@ -1,0 +1,1 @@
+"""Statistics of the trend: clusters, the panel without a ladder, forecasts held against the past, ratios."""
