@@ -1,1 +1,0 @@
-"""Statistics of the trend: clusters, the panel without a ladder, forecasts held against the past, ratios."""
