@@ -9,7 +9,8 @@ models    load_registry                          Registry of published models; a
 fit       fit_loss_law, fit_score_curve          LossLawFit and ScoreCurveFit: every optimum (LossLaw, ScoreCurve)
 frame     load_frame, build_frame, write_frame   ReferenceFrame: laws and curves of a family, set up by a FrameSpec
 density   compute_density, compute_densities,    Density: effective size over size, with its intervals;
-          compute_density_set                    DensitySet: those of many models with their release dates
+          compute_density_set, compare_models    DensitySet: those of many models with their release dates;
+                                                 Comparison: ratios of densities
 trend     fit_density_trend, fit_trend           Trend: slope and doubling time of the densest models
 ========  =====================================  ==================================================================
 
@@ -31,6 +32,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from densing.density.compare import Comparison, compare_models
     from densing.density.densities import Density, compute_densities, compute_density
     from densing.density.sets import DensitySet, compute_density_set
     from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
@@ -65,6 +67,8 @@ _HOMES = {
     "write_frame": "frame.store",
     "Density": "density.densities",
     "DensitySet": "density.sets",
+    "Comparison": "density.compare",
+    "compare_models": "density.compare",
     "compute_density": "density.densities",
     "compute_densities": "density.densities",
     "compute_density_set": "density.sets",
@@ -73,10 +77,10 @@ _HOMES = {
     "fit_trend": "trend.exponential",
 }
 __all__ = [
-    "Density", "DensitySet", "FrameSpec", "LossLaw", "LossLawFit", "ReferenceFrame", "Registry", "ScoreCurve",
-    "ScoreCurveFit", "Size", "Subject", "Trend", "build_frame", "compute_densities", "compute_density",
-    "compute_density_set", "fit_density_trend", "fit_loss_law", "fit_score_curve", "fit_trend", "load_frame",
-    "load_registry", "write_frame",
+    "Comparison", "Density", "DensitySet", "FrameSpec", "LossLaw", "LossLawFit", "ReferenceFrame", "Registry",
+    "ScoreCurve", "ScoreCurveFit", "Size", "Subject", "Trend", "build_frame", "compare_models", "compute_densities",
+    "compute_density", "compute_density_set", "fit_density_trend", "fit_loss_law", "fit_score_curve", "fit_trend",
+    "load_frame", "load_registry", "write_frame",
 ]  # fmt: skip
 
 

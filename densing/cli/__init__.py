@@ -39,9 +39,24 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from densing.cli import doctor, fit, frames, imports, ladder, measure, models, report, run, score, suites, trend
+    from densing.cli import (
+        compare,
+        doctor,
+        fit,
+        frames,
+        imports,
+        ladder,
+        measure,
+        models,
+        report,
+        run,
+        score,
+        suites,
+        trend,
+    )
 
     app.command("score")(score.score)
+    app.command("compare")(compare.compare)
     app.command("trend", cls=trend.TrendCommand)(trend.trend)
     app.command("corollaries")(trend.corollaries)
     app.command("report")(report.report)

@@ -17,6 +17,7 @@ from densing.core.draw_shares import DrawShares
 from densing.core.errors import InputError, unknown
 from densing.core.intervals import Interval, hull, percentile_interval
 from densing.core.units import short_count
+from densing.density.noise import own_generator
 from densing.density.weighing import Hardware, load_hardware, weigh
 from densing.frame.frame import AVERAGE, ReferenceFrame
 from densing.frame.inversion import Range, checked_loss
@@ -357,19 +358,16 @@ def _losses(
 ) -> FloatArray:
     """Losses (1 + R, M): in the first row as measured or by the frame's curve, then as the draws have them."""
     replicates = len(frame.draws(benchmark).curve)
-    rng = np.random.default_rng([seed, 7])
     losses = np.empty((1 + replicates, len(subjects)))
     measured = np.array([benchmark in subject.losses for subject in subjects])
-    if measured.any():
-        given = [subject for subject in subjects if benchmark in subject.losses]
-        mean = np.array([checked_loss(subject.losses[benchmark], benchmark) for subject in given])
-        error = np.array([subject.loss_errors.get(benchmark, 0.0) for subject in given])
-        losses[:, measured] = np.vstack([mean, mean + error * rng.standard_normal((replicates, len(mean)))])
+    for i, subject in enumerate(subjects):
+        if measured[i]:
+            loss = checked_loss(subject.losses[benchmark], benchmark)
+            noise = own_generator(seed, subject.name, i, benchmark).standard_normal(replicates)
+            losses[0, i], losses[1:, i] = loss, loss + subject.loss_errors.get(benchmark, 0.0) * noise
     if not measured.all():
-        scored = [subject for subject in subjects if benchmark not in subject.losses]
-        points = scores[~measured]
-        noisy = _noisy_scores(frame, scored, points, benchmark, replicates, rng)
-        losses[:, ~measured] = frame.losses_of_scores(np.vstack([points, noisy]), benchmark)
+        noisy = _noisy_scores(frame, subjects, scores, benchmark, replicates, seed)[:, ~measured]
+        losses[:, ~measured] = frame.losses_of_scores(np.vstack([scores[~measured], noisy]), benchmark)
     return losses
 
 
@@ -379,17 +377,16 @@ def _noisy_scores(
     points: FloatArray,
     benchmark: str,
     replicates: int,
-    rng: np.random.Generator,
+    seed: int,
 ) -> FloatArray:
     """Scores (R, M) as other draws of as many items would have given them."""
     parts = frame.spec.average if benchmark == AVERAGE else {benchmark: 1.0}
     noisy = np.tile(points, (replicates, 1))
-    for name, weight in parts.items():
-        items = np.array([s.items.get(name, frame.spec.items.get(name, 0)) for s in subjects])
-        scores = np.array([s.scores.get(name, np.nan) for s in subjects])
-        known = (items > 0) & np.isfinite(scores)
-        if known.any():
-            count, share = items[known], scores[known] / 100
-            drawn = rng.binomial(count, share, size=(replicates, int(known.sum()))) / count
-            noisy[:, known] += weight * 100 * (drawn - share)
+    for i, subject in enumerate(subjects):
+        for name, weight in parts.items():
+            items = subject.items.get(name, frame.spec.items.get(name, 0))
+            if items and name in subject.scores:
+                share = subject.scores[name] / 100
+                drawn = own_generator(seed, subject.name, i, name).binomial(items, share, replicates) / items
+                noisy[:, i] += weight * 100 * (drawn - share)
     return noisy

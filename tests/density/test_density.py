@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from densing import Size, Subject, compute_densities, compute_density, load_frame
 from densing.core.errors import InputError
 from densing.core.intervals import percentile_interval
+from densing.density.noise import own_generator
 from densing.density.weighing import Hardware, Weighing, load_hardware, weigh
 from densing.frame.inversion import Range
 from densing.models.size import transformer_params, without_embeddings
@@ -191,3 +192,25 @@ def test_missing_draws_and_draws_out_of_range_are_told_apart(frame):
     assert found.shares_conditional.out_of_range == ((conditional == 0) | np.isinf(conditional)).mean()
     assert found.shares.missing == 0
     assert str(found.shares_conditional) in str(found)
+
+
+def test_a_model_reads_the_same_in_any_list(frame):
+    mine, other = (Subject(name, Size(non_embedding=7e9), SCORES) for name in ("mine", "other"))
+    alone = compute_densities(frame, [mine])[0]
+    listed = compute_densities(frame, [other, mine])[1]
+    assert (listed.draws == alone.draws).all()
+    assert (compute_densities(frame, [other])[0].draws != alone.draws).any()
+    assert (compute_densities(frame, [mine], seed=1)[0].draws != alone.draws).any()
+
+
+def test_models_without_a_name_have_noise_of_their_own(frame):
+    nameless = Subject("", Size(non_embedding=7e9), {"mmlu": 66.6})
+    first, second = compute_densities(frame, [nameless, nameless], "mmlu")
+    assert (first.draws != second.draws).any()
+    measured = Subject("", Size(non_embedding=7e9), losses={"mmlu": 0.2}, loss_errors={"mmlu": 0.01})
+    first, second = compute_densities(frame, [measured, measured], "mmlu")
+    assert (first.draws != second.draws).any()
+
+
+def test_noise_is_the_same_on_every_machine():
+    assert own_generator(0, "Qwen2.5-7B", 3, "mmlu").random() == pytest.approx(0.1536547043201445)

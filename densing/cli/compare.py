@@ -1,0 +1,106 @@
+"""`densing compare`: which of several models is denser, and by how much."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from densing.cli._output import JsonFlag, print_json, table
+from densing.core.errors import InputError
+
+if TYPE_CHECKING:
+    from densing.density.compare import Comparison
+
+
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            help="Models of the registry; the others are compared with the first. With --name, one is enough."
+        ),
+    ],
+    frame: Annotated[
+        str, typer.Option(help="Reference frame in which densities are read, a name from `densing frames list`.")
+    ] = "densing-law-2025-tied",
+    name: Annotated[
+        str | None, typer.Option(help="Compare a model of your own too, called this; --params and --score describe it.")
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option(help="With --name: its parameters as the frame counts them, written as 3B or 3e9.")
+    ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option("--score", help="With --name: a score as benchmark=value in percent; repeat it."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the resampled test items, which the intervals allow for.")] = 0,
+    json: JsonFlag = False,
+) -> None:
+    r"""Compare models: the ratio of their densities, and how probable it is that one is denser.
+
+    A ratio is known far better than a density, because what is wrong with the frame is wrong with both models.
+
+    \b
+    Examples:
+      densing compare Llama-3-8B Qwen2.5-7B Gemma2-9B
+      densing compare Qwen2.5-3B --name mine --params 3B --score mmlu=58 --score math=30
+    """
+    from densing.core.units import parse_count, parse_scores
+    from densing.density.compare import compare_models
+    from densing.frame.store import load_frame
+    from densing.models.size import Size
+    from densing.models.subject import Subject
+
+    reference = load_frame(frame)
+    own = []
+    if name is not None:
+        if params is None or not scores:
+            raise InputError(f"--name {name}: describe the model with --params 3B and --score mmlu=58")
+        size = Size(**{reference.spec.params: parse_count(params, "a size for --params")})
+        own = [Subject(name, size, parse_scores(scores))]
+    elif params is not None or scores:
+        raise InputError("--params and --score describe a model of your own; give it a --name")
+    found = compare_models([*models, *own], reference, seed=seed)
+    if json:
+        print_json([comparison.to_dict() for comparison in found])
+        return
+    first = found[0].reference.model
+    typer.echo(f"densities over that of {first}, in frame {reference.name}, {reference.spec.read_at}")
+    header = ["model", "benchmark", "density", "ratio", "95%", "denser", "undecided"]
+    typer.echo(table([_row(comparison) for comparison in found], header))
+    typer.echo("denser: probability that the model is denser than the first; both read in the same draws of the frame")
+    if any(comparison.ratio.undecided for comparison in found):
+        typer.echo(
+            "undecided: share of draws with both at chance or beyond the frame's reach; the interval leaves them out"
+        )
+    if any(comparison.density.model == first for comparison in found):
+        typer.echo(f"note: {first} is compared with itself, so its ratio is 1")
+    densities = [density for comparison in found for density in (comparison.reference, comparison.density)]
+    for line in dict.fromkeys(f"note: {density.model}: {note}" for density in densities for note in density.notes):
+        typer.echo(line)
+
+
+def _row(comparison: Comparison) -> list[str]:
+    ratio, low, high = comparison.ratio, comparison.ratio.interval.low, comparison.ratio.interval.high
+    return [
+        comparison.density.model,
+        comparison.density.benchmark,
+        comparison.density.text,
+        _two_digits(ratio.value) if math.isfinite(ratio.value) else "",
+        "not known" if math.isnan(low) else f"{_two_digits(low)} to {_two_digits(high)}",
+        _percent(ratio.denser),
+        f"{ratio.undecided:.1%}",
+    ]
+
+
+def _two_digits(value: float) -> str:
+    """Two significant digits, which is as much as an interval from a thousand draws knows."""
+    return "∞" if math.isinf(value) else f"{float(f'{value:.2g}'):g}"
+
+
+def _percent(probability: float) -> str:
+    """A probability from finitely many draws, which is never certainty."""
+    if probability > 0.99:
+        return "> 99%"
+    return "< 1%" if probability < 0.01 else f"{probability:.0%}"
