@@ -164,14 +164,11 @@ def read_points(path: Path, columns: dict[str, tuple[str, ...]], select: list[st
     """
     import pandas as pd
 
+    from densing.core.files import reading
     from densing.fit.hold_out import with_held_out
 
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    try:
+    with reading(path, "CSV"):
         table = pd.read_csv(path, comment="#")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as CSV: {error}") from error
     present = ", ".join(map(str, table.columns))
     lines = range(2, len(table) + 2)
     table.insert(0, "_line", lines)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from densing.core.errors import InputError
+
 FloatArray = NDArray[np.float64]
 _NEWTON_STEPS = 30
 """More than are ever taken: four to six do, and the last of them costs a hundredth of the first."""
@@ -38,9 +40,9 @@ class Reading:
     def __post_init__(self) -> None:
         given = [value for value in (self.tokens, self.tokens_per_param) if value is not None]
         if len(given) != 1:
-            raise ValueError("a reading needs either tokens or tokens_per_param, and not both")
+            raise InputError("a reading needs either tokens or tokens_per_param, and not both")
         if not 0 < given[0] < np.inf:
-            raise ValueError(f"a reading at {given[0]:g} tokens is impossible: the number must be positive and finite")
+            raise InputError(f"a reading at {given[0]:g} tokens is impossible: the number must be positive and finite")
 
     def tokens_at(self, sizes: ArrayLike) -> FloatArray:
         """Training tokens of reference models of those sizes."""

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from densing.core.config import Config
 from densing.core.errors import InputError
+from densing.core.files import parse_json
 from densing.core.hub import HUB_NAME, download
 from densing.measure.tasks.local import Document
 
@@ -183,10 +184,7 @@ def _folder(source: str) -> Path:
 
 
 def _json_array(path: Path) -> Iterator[tuple[int, Any]]:
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    rows = parse_json(path)
     if not isinstance(rows, list):
         raise InputError(f"{path}: expected a list of items")
     yield from enumerate(rows, 1)
