@@ -16,9 +16,9 @@ import numpy as np
 from common import in_fresh_process, peak_megabytes, seconds, table, write
 
 from densing import load_frame, load_registry
-from densing.density.sets import registry_set
+from densing.density.sets import compute_registry_set
 from densing.models.checks import find_problems
-from densing.trend.exponential import trend_of
+from densing.trend.exponential import fit_density_trend
 
 BENCHMARKS = ("mmlu", "bbh", "math", "humaneval", "mbpp")
 LIMITS = "at most 60 s and 1.5 GB at 20,000 models, every part linear"
@@ -56,8 +56,8 @@ def measure(models: int) -> dict[str, float]:
 
         part("load", lambda: load_registry(Path(place)))
         part("check", lambda: find_problems(kept["load"]))
-        part("densities", lambda: registry_set(frame, kept["load"]))
-        part("trend", lambda: trend_of(kept["densities"], replicates=1000))
+        part("densities", lambda: compute_registry_set(frame, kept["load"]))
+        part("trend", lambda: fit_density_trend(kept["densities"], replicates=1000))
     return times | {"all": sum(times.values()), "megabytes": peak_megabytes()}
 
 
