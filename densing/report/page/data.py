@@ -174,9 +174,10 @@ def _reading(
     data: ReportData, row: FrameRow, places: Mapping[str, int], texts: SharedTexts, most: int
 ) -> dict[str, Any]:
     details, label = row.densities.details, row.densities.label
-    draws = np.array([detail.draws for detail in details])
+    draws = row.densities.draws
+    assert draws is not None
     return {
-        "draws": _coded(draws[:, :most], draws.shape[1]),
+        "draws": _coded(draws[:most].T, len(draws)),
         "artifact": str(data.artifacts.get(f"densities/{label}", "")),
         "models": _columns(
             [
