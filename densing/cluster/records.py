@@ -23,6 +23,7 @@ from densing.measure.measurement import KIND as MEASUREMENT
 from densing.measure.measurement import Measurement
 from densing.measure.run import asked_settings
 from densing.measure.suites import Suite
+from densing.models.size import Size
 
 KIND = "unit"
 
@@ -61,6 +62,8 @@ class UnitRecord:
         Names, sizes and times of the checkpoint's files, while which the checkpoint is the one that was measured.
     failures : tuple of Failure
         The tries that failed.
+    size : Size or None
+        The checkpoint's parameters; None where its configuration does not tell them.
     """
 
     state: Literal["done", "set aside"]
@@ -70,6 +73,7 @@ class UnitRecord:
     load_seconds: float = 0.0
     stamp: str | None = None
     failures: tuple[Failure, ...] = ()
+    size: Size | None = None
 
     def write(self, folder: Path, unit: Unit) -> None:
         """Write the record of a unit into a sweep's folder."""
@@ -82,7 +86,9 @@ class UnitRecord:
             payload = read_json(_path(folder, unit), KIND).payload
         except ArtifactError:
             return None
-        return cls(**payload | {"failures": tuple(Failure(**failure) for failure in payload["failures"])})
+        failures = tuple(Failure(**failure) for failure in payload["failures"])
+        size = Size(**payload["size"]) if payload.get("size") else None
+        return cls(**payload | {"failures": failures, "size": size})
 
 
 def _path(folder: Path, unit: Unit) -> Path:

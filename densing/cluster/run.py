@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,7 @@ from densing.cluster.plan import Plan, checked_units, make_plan
 from densing.cluster.queue import UnitQueue
 from densing.cluster.ray_session import ray_session
 from densing.cluster.records import Failure, UnitRecord, now
+from densing.cluster.registry import enter_in_registry
 from densing.cluster.sweep import Consent, SweepConfig, Unit, loads_of
 from densing.cluster.worker import Outcome, Worker, other_versions, versions
 from densing.core.errors import DensingError, InputError
@@ -90,7 +92,7 @@ def run_sweep(
                     crew.work()
                 finally:
                     crew.dismiss()
-        _merge(config, folder, _scratch(scratch, folder))
+        _bring_together(config, units, folder, _scratch(scratch, folder))
     return result
 
 
@@ -135,7 +137,7 @@ def run_share(
             for load in mine:
                 _measure_load(worker, load, folder, result, bar)
         worker.release()
-        _merge(config, folder, _scratch(scratch, folder))
+        _bring_together(config, units, folder, _scratch(scratch, folder))
     return result
 
 
@@ -174,10 +176,12 @@ def _scratch(given: Path | None, folder: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"densing-sweeps-{user}" / name
 
 
-def _merge(config: SweepConfig, folder: Path, scratch: Path) -> None:
+def _bring_together(config: SweepConfig, units: Sequence[Unit], folder: Path, scratch: Path) -> None:
     with hold_in_turn(folder / ".merge.lock"):
         for settings_name in config.settings:
             merge_all(folder, settings_name, scratch, CACHE)
+        for line in enter_in_registry(config, units, folder):
+            console.print(line, markup=False, soft_wrap=True)
 
 
 def _disk_full(failure: Failure) -> DensingError:
@@ -303,8 +307,10 @@ class _Crew:
     def _take(self, worker: int, outcome: Outcome, bar: Bar) -> None:
         """Enter how a unit ended, and decide whether the worker goes on."""
         if outcome.reason is None:
-            self._result.done.append(self._queue.done(worker))
-            bar.advance()
+            unit = self._queue.done(worker)
+            if unit.part is None:
+                self._result.done.append(unit)
+                bar.advance()
             self._idle.add(worker)
             return
         failure = Failure(outcome.worker, outcome.reason)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from densing.core.artifacts import sha256_of_data
 from densing.core.config import Config, find_config, load
@@ -38,11 +39,17 @@ class SweepCheckpoint(Config):
         Branch, tag or commit on the hub.
     name : str, optional
         The model's name in results, where that of its folder would not tell it from others.
+    released : date, optional
+        The day of its release, with which it becomes a model of the sweep's registry.
+    family : str
+        The family of models that it belongs to, for that registry.
     """
 
     model: str
     revision: str | None = None
     name: Annotated[str, Field(pattern=r"^[\w.@-]+$")] | None = None
+    released: dt.date | None = None
+    family: str = ""
 
     @property
     def result_name(self) -> str:
@@ -61,11 +68,15 @@ class SweepSuite(Config):
         The file, folder or hub name that the suite is made from, if it needs one.
     limit : int, optional
         Ask only so many items of each task, the first ones.
+    shards : int
+        Cut the requests of each checkpoint into so many parts, which several workers compute at once; for suites
+        that take hours.
     """
 
     suite: str
     documents: str | None = None
     limit: PositiveInt | None = None
+    shards: PositiveInt = 1
 
     @property
     def result_name(self) -> str:
@@ -125,6 +136,16 @@ class SweepConfig(Config):
     }
     threads: PositiveInt = 1
 
+    @model_validator(mode="after")
+    def _only_batches_that_are_planned_can_be_cut(self) -> SweepConfig:
+        other = [settings.engine for settings in self.settings.values() if settings.engine != DEFAULT]
+        if other and any(suite.shards > 1 for suite in self.suites):
+            raise ValueError(
+                f"shards are parts of the {DEFAULT} engine's batches, and the {other[0]} engine forms its own as it "
+                f"goes; leave shards out, or measure with engine: {DEFAULT}"
+            )
+        return self
+
 
 @dataclass(frozen=True)
 class Consent:
@@ -167,12 +188,31 @@ class Unit:
     load : Load
     suite : SweepSuite
     place : str
-        Its name, and where its measurement is below the sweep's folder: settings/model/suite.
+        Where its measurement is below the sweep's folder: settings/model/suite.
+    part : (int, int) or None
+        Which part of its requests, counted from 0, of how many; None for the measurement itself.
     """
 
     load: Load
     suite: SweepSuite
     place: str
+    part: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells it from all others."""
+        return self.place if self.part is None else f"{self.place} part {self.part[0] + 1} of {self.part[1]}"
+
+    @property
+    def parts(self) -> list[Unit]:
+        """The parts that are computed before it; none where its suite is not cut."""
+        count = self.suite.shards
+        return [replace(self, part=(index, count)) for index in range(count)] if count > 1 else []
+
+    @property
+    def whole(self) -> Unit:
+        """The measurement that it is a part of, or is."""
+        return replace(self, part=None)
 
     @property
     def head(self) -> str:
@@ -186,7 +226,7 @@ class Unit:
     @property
     def digest(self) -> str:
         """A short name for files that belong to the unit alone."""
-        return sha256_of_data(self.place)[:16]
+        return sha256_of_data(self.name)[:16]
 
 
 def load_sweep(name_or_path: str | Path) -> SweepConfig:

@@ -25,6 +25,8 @@ from densing.core.lock import hold_in_turn
 from densing.measure.engines.base import Engine
 from densing.measure.run import Run, loaded_engine, prepare
 from densing.measure.suites import Suite
+from densing.measure.weights import size_of_checkpoint
+from densing.models.size import Size
 
 PACKAGES = ("densing", "lm_eval", "torch", "transformers", "tokenizers", "vllm")
 """Packages that must be the same everywhere, since they decide results."""
@@ -87,6 +89,7 @@ class Worker:
         self.threads = threads
         self.name = f"process {os.getpid()} on {socket.gethostname()}"
         self._held: tuple[Load, Engine] | None = None
+        self._counted: tuple[str, Size | None] | None = None
         self._stack = ExitStack()
 
     def introduce(self) -> tuple[str, dict[str, str]]:
@@ -94,7 +97,7 @@ class Worker:
         return self.name, versions()
 
     def measure(self, unit: Unit, failures: tuple[Failure, ...] = ()) -> Outcome:
-        """Measure a unit, or find its measurement, and record that.
+        """Measure a unit, or find its measurement, and record that; of a part, its answers alone are kept.
 
         Parameters
         ----------
@@ -111,9 +114,14 @@ class Worker:
             if existing is None or stale:
                 self._begin_with_parts(unit, local)
                 lm, loading = self._engine(run, unit.load)
-                run.compute(lm, local)
+                if unit.part:
+                    run.compute_part(lm, local, unit.part)
+                else:
+                    run.compute(lm, local)
                 self._leave(unit, local)
             measured = existing is None or stale
+            if unit.part:
+                return Outcome(self.name, measured=measured)
             UnitRecord(
                 "done",
                 self.name,
@@ -122,6 +130,7 @@ class Worker:
                 load_seconds=round(loading, 3),
                 stamp=file_stamp(Path(unit.load.checkpoint.model)),
                 failures=failures,
+                size=self._size(run),
             ).write(self.folder, unit)
         except Exception as error:  # whatever it is, it ends this try and not the sweep
             with suppress(OSError):
@@ -175,6 +184,16 @@ class Worker:
             raise LoadingError from error
         self._held = load, engine
         return engine, time.monotonic() - began
+
+    def _size(self, run: Run) -> Size | None:
+        """The parameters of a checkpoint, counted once for all its suites."""
+        place = str(run.checkpoint.folder)
+        if self._counted is None or self._counted[0] != place:
+            try:
+                self._counted = place, size_of_checkpoint(run.checkpoint, run.options)
+            except InputError:  # the engine knows its architecture, and transformers does not
+                self._counted = place, None
+        return self._counted[1]
 
     def _parts(self, unit: Unit) -> Path:
         return self.folder / PARTS / unit.place

@@ -160,15 +160,8 @@ class Run:
         fresh : bool
             Take no answers from it.
         """
-        lm.start_anew()
-        # The row tells an engine from the one that it extends, whose fingerprint it may have inherited.
-        scope = answer_scope(lm, self.made_from, self.options, self.files) | {"engine": self.row.title}
-        lm.cache = RequestCache(cache, scope, fresh=fresh)
         suite = self.suite
-        try:
-            results = _evaluate(lm, suite, self.limit, self.sandbox)
-        finally:
-            lm.cache.close()
+        results = self._results(lm, cache, fresh=fresh)
         used = {
             "source": self.checkpoint.source,
             "asked": self.asked,
@@ -195,6 +188,33 @@ class Run:
         }
         made = Measurement(self.checkpoint.name, suite.name, self.row.name, used, tasks, made_from=self.made_from)
         return made.write(self.out, items)
+
+    def compute_part(self, lm: Engine, cache: Path, part: tuple[int, int]) -> None:
+        """Compute a part of the requests into a cache, from which `compute` takes them; nothing is measured yet.
+
+        Parameters
+        ----------
+        lm, cache
+            As for `compute`.
+        part : (int, int)
+            Which part, counted from 0, of how many.
+        """
+        lm.part = part
+        try:
+            self._results(lm, cache)
+        finally:
+            lm.part = None
+
+    def _results(self, lm: Engine, cache: Path, *, fresh: bool = False) -> dict[str, Any]:
+        """lm-eval's results, by way of a cache."""
+        lm.start_anew()
+        # The row tells an engine from the one that it extends, whose fingerprint it may have inherited.
+        scope = answer_scope(lm, self.made_from, self.options, self.files) | {"engine": self.row.title}
+        lm.cache = RequestCache(cache, scope, fresh=fresh)
+        try:
+            return _evaluate(lm, self.suite, self.limit, self.sandbox)
+        finally:
+            lm.cache.close()
 
 
 def prepare(

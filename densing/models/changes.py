@@ -146,6 +146,53 @@ def add(entry: ModelEntry | None, scores: Sequence[ScoreEntry], folder: Path | N
     return _transaction(folder or own_folder(), "add", change)
 
 
+def put(entries: Sequence[ModelEntry], scores: Sequence[ScoreEntry], folder: Path, what: str) -> list[str]:
+    """Make a folder hold models and scores; its other rows for these models, and from these sources, give way.
+
+    Parameters
+    ----------
+    entries : sequence of ModelEntry
+    scores : sequence of ScoreEntry
+    folder : Path
+    what : str
+        What changes the registry, for its history.
+
+    Returns
+    -------
+    list of str
+        A sentence for everything that is new or was changed.
+
+    Raises
+    ------
+    InputError
+        If `find_problems` finds something in what would be there.
+    """
+
+    def change(draft: Draft) -> list[str]:
+        done = []
+        known = [row.model for row in draft.models.entries(ModelEntry)]
+        present = dict(zip(known, draft.models.entries(ModelEntry), strict=True))
+        for entry in entries:
+            if entry.model not in present:
+                draft.models.append(entry)
+            elif present[entry.model] != entry:
+                draft.models.replace(known.index(entry.model), entry)
+            else:
+                continue
+            done.append(f"entered the model {entry.model}")
+        sources = {score.source for score in scores}
+        keep = [row in scores or row.source not in sources for row in draft.scores.entries(ScoreEntry)]
+        draft.scores.remove(keep)
+        there = set(draft.scores.entries(ScoreEntry))
+        for score in scores:
+            if score not in there:
+                draft.scores.append(score)
+                done.append(f"entered {score.model} {score.benchmark} = {score.score:g}")
+        return done + ["left out scores that are no longer measured"] * (not all(keep) and not done)
+
+    return _transaction(folder, what, change)
+
+
 def edit(model: str, fields: Mapping[str, Any], folder: Path | None = None) -> list[str]:
     """Change columns of a model; a model of the snapshot is copied into the user's folder first.
 

@@ -82,7 +82,7 @@ def _size_problems(entry: ModelEntry) -> Iterator[str]:
     if total is None and bare is None:
         yield "it has no size"
     for column, value in (("total_params_B", total), ("params_non_embedding_B", bare), ("active_params_B", active)):
-        if value and not 1e-4 < value < 1e5:
+        if value and not 1e-5 < value < 1e5:
             yield f"{column} is {value:g} billion parameters; the column counts billions, so 7B is written 7"
     if total and active and active > total * 1.001:
         yield f"{active:g}B active parameters are more than its {total:g}B"

@@ -65,8 +65,8 @@ def make_bench(folder: Path) -> Bench:
         "name": "sweep",
         "checkpoints": [str(folder / f"m{seed}") for seed in range(3)],
         "suites": [
-            {"suite": str(folder / f"{name}.yaml"), "documents": str(folder / f"{name}.jsonl")}
-            for name in ("long", "short")
+            {"suite": str(folder / f"{name}.yaml"), "documents": str(folder / f"{name}.jsonl"), "shards": shards}
+            for name, shards in (("long", 3), ("short", 1))
         ],
         "settings": {"plain": SETTINGS},
     }

@@ -5,6 +5,8 @@ Which worker gets which unit, without any worker.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from densing.cluster.queue import DEATHS, UnitQueue
 from densing.cluster.records import Failure
 from densing.cluster.sweep import Consent, Load, SweepCheckpoint, SweepSettings, SweepSuite, Unit
@@ -71,6 +73,52 @@ def test_units_of_one_load_that_failed_on_one_worker_are_loaded_once_for_all() -
         taken.append(queue.next(1))
         queue.done(1)
     assert taken == units
+
+
+def cut(model: str, shards: int) -> list[Unit]:
+    """A load of two units, the first one cut."""
+    first, second = load(model, 2)
+    return [replace(first, suite=SweepSuite(suite="s0", shards=shards)), second]
+
+
+def test_a_cut_unit_is_computed_by_all_workers_and_ended_by_one_that_has_its_model() -> None:
+    first, second = cut("m", 3)
+    queue = UnitQueue([[first, second], load("other", 1)])
+    parts = [queue.next(worker) for worker in (0, 1, 2)]
+    assert [part.part for part in parts if part] == [(0, 3), (1, 3), (2, 3)]
+    queue.done(0)
+    assert queue.next(0) == second  # of the model that it has, before another is loaded
+    queue.done(1)
+    assert [queue.next(1), queue.done(1)] == load("other", 1) * 2
+    assert queue.next(1) is None  # the last part is still being computed
+    queue.done(2)
+    assert queue.next(2) == first
+    assert first.part is None
+    queue.done(2)
+    queue.done(0)
+    assert queue.is_empty
+
+
+def test_a_part_that_fails_everywhere_is_left_to_its_unit() -> None:
+    first = cut("m", 2)[0]
+    queue = UnitQueue([[first]])
+    assert queue.next(0) == first.parts[0]
+    assert queue.failed(0, FAILURE) == []
+    assert [queue.next(1), queue.done(1)] == [first.parts[1]] * 2
+    assert queue.next(1) == first.parts[0]
+    assert queue.failed(1, FAILURE) == []
+    assert queue.next(1) == first
+
+
+def test_a_cut_model_that_cannot_be_loaded_costs_two_loads_as_well() -> None:
+    units = cut("m", 4)
+    queue = UnitQueue([units])
+    queue.next(0)
+    assert queue.failed(0, FAILURE, whole_load=True) == []
+    assert queue.next(0) is None
+    assert queue.next(1) == units[0]
+    assert queue.failed(1, FAILURE, whole_load=True) == units
+    assert queue.is_empty
 
 
 def test_a_dead_worker_costs_its_unit_a_try_and_the_others_of_its_load_nothing() -> None:

@@ -20,6 +20,7 @@ from densing.cluster.records import UnitRecord
 from densing.cluster.run import run_share
 from densing.cluster.status import sweep_status
 from densing.cluster.sweep import Consent, SweepConfig, load_sweep, units_of
+from densing.cluster.worker import Worker
 from densing.core.config import config_names
 from densing.core.errors import DensingError, InputError
 from densing.core.lock import hold
@@ -202,6 +203,35 @@ def test_merged_caches_hold_each_answer_once(tmp_path: Path) -> None:
         merge([tmp_path / "damaged.sqlite"], tmp_path / "all" / "merged.sqlite")
 
 
+def test_parts_of_a_unit_make_the_answers_of_the_whole(bench: Bench, tmp_path: Path) -> None:
+    """Each part computes some of the batches, none of another part's, and the unit finds all of them computed."""
+    config, folder = load_sweep(bench.file), tmp_path / "out"
+    unit = units_of(config)[0]
+    worker = Worker(folder, tmp_path / "scratch", 1, Path.cwd())
+    seen: list[set[tuple[bytes, bytes, str]]] = []
+    for part in unit.parts:
+        assert worker.measure(part).reason is None
+        new = {path: answers(path) for path in (folder / "answers" / unit.place).glob("*.sqlite")}
+        before = set().union(*seen)
+        seen.append(set().union(*new.values()) - before)
+        for path in new:  # so that the next part does not begin with them
+            path.rename(tmp_path / path.name)
+        assert not (folder / "units").exists()
+    assert all(seen)
+    reference = answers(bench.folder / "reference" / "plain" / CACHE)
+    assert set().union(*seen) < reference
+    assert sum(map(len, seen)) == len(set().union(*seen)) == len(bench_lines(bench, "long"))
+    for path in tmp_path.glob("*.sqlite"):
+        path.rename(folder / "answers" / unit.place / path.name)
+    assert worker.measure(unit).reason is None
+    assert tree(folder / "plain" / "m0" / "long") == tree(bench.folder / "reference" / "plain" / "m0" / "long")
+    worker.release()
+
+
+def bench_lines(bench: Bench, name: str) -> list[str]:
+    return (bench.folder / f"{name}.jsonl").read_text().splitlines()
+
+
 def test_the_same_share_runs_once_at_a_time(bench: Bench, tmp_path: Path) -> None:
     with (
         hold(tmp_path / "shares" / "0-of-2", "running this share of the sweep"),
@@ -232,6 +262,8 @@ def test_a_suite_that_runs_what_models_write_needs_consent(
         ({"settings": {"x": {"engine": "torhc"}}}, "unknown engine 'torhc'; did you mean 'torch'"),
         ({"settings": {"x": {"run_unsafe_code": True}}}, "unknown key 'run_unsafe_code'"),
         ({"name": "a/b"}, "name: String should match pattern"),
+        ({"settings": {"x": {"engine": "vllm"}}}, "shards are parts of the torch engine's batches"),
+        ({"checkpoints": [{"model": "m", "released": "soon"}]}, "released"),
     ],
 )
 def test_a_wrong_sweep_file_is_named_with_its_key(bench: Bench, changes: dict[str, object], message: str) -> None:

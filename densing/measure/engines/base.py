@@ -54,12 +54,16 @@ class Engine(ABC):
         Cut what is longer than the model's context on its left, instead of failing.
     truncated : set of str
         Names of the items that were cut.
+    part : (int, int) or None
+        Compute only this part of the batches, counted from 0, of so many; other requests are answered with nothing.
+        An engine that does not plan its batches computes all of them.
     """
 
     boundary: Boundary
     cache: RequestCache | None = None
     allow_truncated: bool = False
     truncated: set[str]
+    part: tuple[int, int] | None = None
     max_length: int
 
     @property
@@ -145,7 +149,7 @@ class Engine(ABC):
         def stream(known: set[int]) -> Iterator[dict[int, str]]:
             return self._text_stream(first_prompts, first_settings, known)
 
-        texts = self._compute([keys[place] for place in places], stream, "continuing")
+        texts = self._compute([keys[place] for place in places], stream, "continuing", "")
         return [texts[key] for key in keys]
 
     # the steps
@@ -183,14 +187,14 @@ class Engine(ABC):
                         )
                 yield piece
 
-        results = self._compute([keys[place] for place in places], stream, "scoring")
+        results = self._compute([keys[place] for place in places], stream, "scoring", (0.0, False))
         return [
             Answer(float(results[key][0]), bool(results[key][1]), len(request.answer), request.answer_bytes)
             for key, request in zip(keys, requests, strict=True)
         ]
 
     def _compute(
-        self, keys: list[bytes], stream: Callable[[set[int]], Iterator[dict[int, Any]]], what: str
+        self, keys: list[bytes], stream: Callable[[set[int]], Iterator[dict[int, Any]]], what: str, nothing: Any
     ) -> dict[bytes, Any]:
         """Results by key. What a piece of the stream gives is kept before the next one is asked for."""
         results = self.cache.find(keys) if self.cache else {}
@@ -203,7 +207,7 @@ class Engine(ABC):
                     self.cache.store(computed.items())
                 results.update(computed)
                 bar.advance(len(piece.keys() - known))
-        return results
+        return dict.fromkeys(keys, nothing) | results if self.part else results
 
     def _cut_to_fit(
         self, contexts: Sequence[tuple[int, ...]], room: Sequence[int], names: Sequence[str]

@@ -161,8 +161,8 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
         """Results of the batches of a plan; where memory runs out, of a plan of batches half as large."""
         while True:
             try:
-                for batch in plan():
-                    if not finished.issuperset(batch.requests):
+                for number, batch in enumerate(plan()):
+                    if self._is_mine(number) and not finished.issuperset(batch.requests):
                         results = compute(batch)
                         finished.update(results)
                         yield results
@@ -170,6 +170,10 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
             except (RuntimeError, MemoryError) as error:
                 reason = _memory_error(error)
             self._halve(reason)
+
+    def _is_mine(self, number: int) -> bool:
+        """Whether a batch of the plan belongs to the part that is computed here."""
+        return self.part is None or number % self.part[1] == self.part[0]
 
     def _with_memory(self, compute: Callable[[], Result]) -> Result:
         """What is computed, once batches are small enough for the memory."""
