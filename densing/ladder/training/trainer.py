@@ -105,6 +105,7 @@ class Trainer:
         self.sharded = team.count > 1 and not fits_on_each(self.model, team.device) if sharded is None else sharded
         if self.sharded:
             shard_in_place(self.loss, mixed_precision=self.bf16)
+        self._parameters = list(self.model.parameters())
         groups = parameter_groups(self.model, peak_rates(shape, config.context, config.learning_rate))
         self.optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), eps=1e-8, fused=True)
         self.diverged_at = torch.full((), -1.0, device=team.device)
@@ -139,7 +140,7 @@ class Trainer:
                     loss = self._pass(inputs, targets, divisor)
                 loss.backward()
             total += loss.detach()
-        norm = _whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP))
+        norm = _whole(torch.nn.utils.clip_grad_norm_(self._parameters, _CLIP))
         failed = (self.diverged_at < 0) & ~torch.isfinite(norm)
         self.diverged_at = torch.where(failed, float(step), self.diverged_at)
         for group in self.optimizer.param_groups:
@@ -203,7 +204,7 @@ class Trainer:
         """
         device = self.team.device
         own = -(-self.shape.batch // self.team.count)
-        promised = _LATER_BYTES * sum(_local(parameter).numel() for parameter in self.model.parameters())
+        promised = _LATER_BYTES * sum(_local(parameter).numel() for parameter in self._parameters)
         free = bytes_free(device, promised)
         for self.loss.recomputed in (False, True):
             try:
