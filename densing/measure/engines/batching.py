@@ -112,6 +112,11 @@ class Row:
         return len(self.segments) <= 1
 
     @property
+    def shared(self) -> int:
+        """Its first tokens, which all of its sequences begin with."""
+        return min([self.segments[0][1], *(ancestors[0][1] if ancestors else 0 for *_, ancestors in self.segments[1:])])
+
+    @property
     def answers(self) -> int:
         """Answer tokens in the row."""
         return sum(map(len, self.answer_places))
@@ -221,21 +226,23 @@ def _pack(
 ) -> Iterator[Row]:
     """Rows of a group: one per context, or, behind a shared start, as many contexts as fit."""
     row: list[int] = []
-    room = 0
+    room = room_for_branches = 0
     for index in indices:
         context = requests[index].context
         shared = common_prefix(sequences[row[-1]], sequences[index]) if row else 0
         own = len(sequences[index]) - shared
         branch = row and requests[row[-1]].context == context and len(context) >= SHORTEST_SHARED_CONTEXT
-        if row and own <= room and (start or branch):
+        if row and own <= (room_for_branches if branch else room):
             row.append(index)
             room -= own
+            room_for_branches -= own
             continue
         if row:
             yield _row(requests, sequences, row, start)
         row = [index]
-        # A context of any length may carry its branches; behind a shared start it counts itself.
-        room = limits.row_tokens - (len(sequences[index]) - start if start else 0)
+        # Behind a shared start a row has room for more contexts; one of any length may carry its branches.
+        room = limits.row_tokens - (len(sequences[index]) - start) if start else 0
+        room_for_branches = limits.row_tokens
     if row:
         yield _row(requests, sequences, row, start)
 

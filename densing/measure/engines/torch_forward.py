@@ -13,6 +13,7 @@ import torch
 from densing.measure.boundary import Encoded
 from densing.measure.engines.batching import Batch, Row
 
+Places = Sequence[int] | np.ndarray
 LOGIT_ROWS_AT_ONCE = 1024
 """Rows of logits that are turned into float32 probabilities at once."""
 
@@ -55,9 +56,7 @@ class TreeModel:
                 places += answer_places
                 answers += requests[request].answer
                 owners += [request] * len(answer_places)
-        tokens, positions, mask = self._tensors(batch)
-        past = self.start(batch.prefix, len(batch.rows))
-        logits, _ = self.forward(tokens, positions, mask, past, (rows, places))
+        logits = self._logits(batch, np.array(rows), np.array(places))
         targets = torch.tensor(answers, device=self.device)
         logprobs, greedy = [], []
         for first in range(0, len(targets), LOGIT_ROWS_AT_ONCE):
@@ -68,13 +67,38 @@ class TreeModel:
             greedy.append((piece.argmax(1) == target).cpu())
         return _by_request(owners, torch.cat(logprobs).numpy(), torch.cat(greedy).numpy())
 
+    def _logits(self, batch: Batch, rows: np.ndarray, places: np.ndarray) -> torch.Tensor:
+        """Logits (places, vocabulary) at places of rows.
+
+        What all sequences of a row share is read under plain causal attention, whose kernels skip what comes later,
+        and their own parts under a mask behind what was kept of it.
+        """
+        trunks = np.array([0 if batch.prefix else row.shared for row in batch.rows])
+        kept, past = len(batch.prefix), self.start(batch.prefix, len(batch.rows))
+        first = places < trunks[rows]
+        parts = []
+        if not batch.prefix:
+            kept = int(trunks.max())
+            tokens = np.zeros((len(batch.rows), kept), np.int64)  # padding on the right is never seen
+            for number, row in enumerate(batch.rows):
+                tokens[number, : trunks[number]] = row.tokens[: trunks[number]]
+            at = rows[first], places[first]
+            logits, past = self.forward(self._on_device(tokens), None, None, None, at, keep=not batch.is_plain)
+            parts.append(logits)
+        if not batch.is_plain:
+            branches = self._branches(batch, trunks, kept)
+            logits, _ = self.forward(*branches, past, (rows[~first], (places - trunks[rows])[~first]))
+            parts.append(logits)
+        order = np.argsort(~first, kind="stable")  # where each logit of the parts belongs
+        return torch.cat(parts)[self._on_device(np.argsort(order))]
+
     def forward(
         self,
         tokens: torch.Tensor,
         positions: torch.Tensor | None,
         mask: torch.Tensor | None,
         past: Any,
-        at: tuple[Sequence[int], Sequence[int]],
+        at: tuple[Places, Places],
         keep: bool = False,
     ) -> tuple[torch.Tensor, Any]:
         """Logits (len(at), vocabulary) at (row, place) pairs, and the keys and values if they are to be kept."""
@@ -89,7 +113,7 @@ class TreeModel:
             arguments["past_key_values"] = past
         with self._logits_only(at):
             output = self.model(**arguments)
-        return output.logits.reshape(len(at[0]), -1), output.past_key_values if keep else None
+        return output.logits.reshape(len(at[0]), output.logits.shape[-1]), output.past_key_values if keep else None
 
     def start(self, prefix: tuple[int, ...], rows: int) -> Any:
         """Keys and values of a shared start, once for each row; None where there is no start.
@@ -111,7 +135,7 @@ class TreeModel:
         self._prefix, self._prefix_cache = (), None
 
     @contextmanager
-    def _logits_only(self, at: tuple[Sequence[int], Sequence[int]]) -> Iterator[None]:
+    def _logits_only(self, at: tuple[Places, Places]) -> Iterator[None]:
         """Hand the output layer nothing but the hidden states at these places.
 
         Whatever the model does to its logits afterwards (soft capping, scaling) still happens, which a call of
@@ -129,23 +153,23 @@ class TreeModel:
         finally:
             hook.remove()
 
-    def _tensors(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """Tokens and positions (rows, length), additive mask (rows, 1, length, start + length)."""
-        length = max(len(row.tokens) for row in batch.rows)
-        tokens = np.zeros((len(batch.rows), length), np.int64)
-        for number, row in enumerate(batch.rows):
-            tokens[number, : len(row.tokens)] = row.tokens
-        on_device = torch.from_numpy(tokens).to(self.device)
-        if batch.is_plain:  # padding on the right is never seen by causal attention
-            return on_device, None, None
+    def _branches(self, batch: Batch, trunks: np.ndarray, kept: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens and positions (rows, length) behind trunks, additive mask (rows, 1, length, kept + length)."""
         start = len(batch.prefix)
+        length = max(len(row.tokens) - trunk for row, trunk in zip(batch.rows, trunks, strict=True))
+        tokens = np.zeros((len(batch.rows), length), np.int64)
         positions = np.zeros_like(tokens)
-        seen = np.zeros((len(batch.rows), 1, length, start + length), bool)
+        seen = np.zeros((len(batch.rows), 1, length, kept + length), bool)
         seen[..., :start] = True
-        for number, row in enumerate(batch.rows):
-            positions[number, : len(row.tokens)] = row.depths
-            _mark_seen(seen[number, 0, :, start:], row)
-        return on_device, torch.from_numpy(positions + start).to(self.device), self.additive(torch.from_numpy(seen))
+        for number, (row, trunk) in enumerate(zip(batch.rows, trunks, strict=True)):
+            own = len(row.tokens) - trunk
+            tokens[number, :own] = row.tokens[trunk:]
+            positions[number, :own] = row.depths[trunk:]
+            _mark_seen(seen[number, 0], row, int(trunk), kept)
+        return self._on_device(tokens), self._on_device(positions + start), self.additive(torch.from_numpy(seen))
+
+    def _on_device(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def additive(self, seen: torch.Tensor) -> torch.Tensor:
         """The mask to be added to attention scores, which every attention implementation understands."""
@@ -153,12 +177,20 @@ class TreeModel:
         return mask.masked_fill_(~seen.to(self.device), torch.finfo(self.dtype).min)
 
 
-def _mark_seen(seen: np.ndarray, row: Row) -> None:
-    """Let each token of a row see itself and what comes before it in its own sequence."""
+def _mark_seen(seen: np.ndarray, row: Row, trunk: int, kept: int) -> None:
+    """Let each token behind a row's trunk see itself and what comes before it in its own sequence.
+
+    Columns are the trunk's tokens, up to `kept` of them, and then those behind it.
+    """
     for start, stop, ancestors in row.segments:
-        for first, last in ancestors:
-            seen[start:stop, first:last] = True
-        seen[start:stop, start:stop] = np.tri(stop - start, dtype=bool)
+        if stop <= trunk:
+            continue
+        begin = max(start, trunk)
+        here = slice(begin - trunk, stop - trunk)
+        for first, last in (*ancestors, (start, begin)):
+            seen[here, first : min(last, trunk)] = True
+            seen[here, max(first, trunk) - trunk + kept : max(last, trunk) - trunk + kept] = True
+        seen[here, here.start + kept : here.stop + kept] = np.tri(stop - begin, dtype=bool)
 
 
 def _by_request(owners: Sequence[int], logprobs: np.ndarray, greedy: np.ndarray) -> dict[int, tuple[float, bool]]:
