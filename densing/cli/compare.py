@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from densing.cli import _engine_options
 from densing.cli._options import RegistryFolder
 from densing.cli._output import JsonFlag, print_json, print_notes, table
 from densing.core.errors import InputError
 from densing.frame.names import RECOMMENDED_FRAME
+from densing.measure.engines.table import DEFAULT
 
 if TYPE_CHECKING:
     from densing.density.ratios import Comparison
     from densing.frame.frame import ReferenceFrame
+    from densing.measure.engines.settings import EngineSettings
+    from densing.models.size import Size
     from densing.models.subject import Subject
 
 
+@_engine_options.with_engine_options
 def compare(
     models: Annotated[
         list[str],
         typer.Argument(
-            help="Models of the registry, results files of another harness or folders of measurements; the others are "
-            "compared with the first. With --name, one is enough."
+            help="Models of the registry, results files of another harness, folders of measurements, or checkpoints: "
+            "folders or names on the hub, which are measured. The others are compared with the first. With --name, "
+            "one is enough."
         ),
     ],
     frame: Annotated[
@@ -49,11 +56,19 @@ def compare(
             "--size", help="Parameters of the model in a file or folder, as in results.json=3B; repeat it for each."
         ),
     ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="Measure checkpoints on this suite; the one that the frame needs where not given."),
+    ] = None,
+    engine: _engine_options.EngineName = DEFAULT,
+    data_root: _engine_options.DataRoot = None,
     registry: RegistryFolder = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the resampled test items, which the intervals allow for.")
     ] = 0,
     json: JsonFlag = False,
+    *,
+    settings: EngineSettings,
 ) -> None:
     r"""Compare models: the ratio of their densities, and how probable it is that one is denser.
 
@@ -65,9 +80,11 @@ def compare(
       densing compare Llama-3-8B Qwen2.5-7B Gemma2-9B
       densing compare Qwen2.5-3B --name mine --params 3B --score mmlu=58 --score math=30
       densing compare Qwen2.5-3B results.json --size results.json=3B
+      densing compare ./parent ./checkpoint --run-unsafe-code
     """
     from densing.core.units import parse_count, parse_scores
     from densing.density.ratios import compare as compare_densities
+    from densing.density.subjects import measure_subject
     from densing.frame.store import load_frame
     from densing.models.size import Size
     from densing.models.subject import Subject
@@ -81,7 +98,13 @@ def compare(
         own = [Subject(name, size, parse_scores(scores))]
     elif params is not None or scores:
         raise InputError("--params and --score describe a model of your own; give it a --name")
-    chosen = _with_sizes(models, sizes or [], reference)
+
+    def measured(model: str, size: Size | None) -> Subject:
+        return measure_subject(
+            model, suite, reference, size=size, engine=engine, settings=settings, data_root=data_root
+        )
+
+    chosen = _with_sizes(models, sizes or [], reference, measured)
     found = compare_densities([*chosen, *own], reference, registry=registry, seed=seed)
     if json:
         print_json([comparison.to_dict() for comparison in found])
@@ -108,10 +131,12 @@ def compare(
     print_notes(f"{density.model}: {note}" for density in densities for note in density.notes)
 
 
-def _with_sizes(models: list[str], sizes: list[str], frame: ReferenceFrame) -> list[str | Subject]:
-    """The models, those of files and folders with the sizes that were given for them."""
+def _with_sizes(
+    models: list[str], sizes: list[str], frame: ReferenceFrame, measured: Callable[[str, Size | None], Subject]
+) -> list[str | Subject]:
+    """The models, those of files and folders with the sizes that were given for them, checkpoints as measured."""
     from densing.core.units import parse_count
-    from densing.density.subjects import find_subject
+    from densing.density.subjects import find_subject, is_checkpoint
     from densing.models.size import Size
 
     given = dict(text.rpartition("=")[::2] for text in sizes)
@@ -119,8 +144,12 @@ def _with_sizes(models: list[str], sizes: list[str], frame: ReferenceFrame) -> l
         raise InputError(f"--size {wrong[0]}={given[wrong[0]]}: no such file among the models; write --size FILE=3B")
     chosen: list[str | Subject] = []
     for model in models:
+        size = None
         if model in given:
             size = Size(**{frame.spec.params: parse_count(given[model], "a size for --size")})
+        if is_checkpoint(model):
+            chosen.append(measured(model, size))
+        elif size is not None:
             chosen.append(find_subject(model, frame, size=size))
         elif Path(model).exists():
             raise InputError(f"{model} does not say how large the model is: give --size {model}=3B")

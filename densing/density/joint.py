@@ -95,6 +95,18 @@ class JointSizes:
     width_these: FloatArray = field(repr=False)
     width_like_these: FloatArray = field(repr=False)
 
+    def where(self, chosen: BoolArray, other: JointSizes) -> JointSizes:
+        """These sizes of the chosen models (M,), and another reading's of the rest."""
+        cells = chosen[:, None]
+        return JointSizes(
+            np.where(chosen, self.centre, other.centre),
+            np.where(cells, self.own, other.own),
+            np.where(cells, self.weights, other.weights),
+            np.where(cells, self.spread, other.spread),
+            np.where(chosen, self.width_these, other.width_these),
+            np.where(chosen, self.width_like_these, other.width_like_these),
+        )
+
     def disagreement(self) -> FloatArray:
         """How many standard deviations each benchmark lies from the joint size, by the frame's own laws, (M, B)."""
         with np.errstate(divide="ignore", invalid="ignore"):

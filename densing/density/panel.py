@@ -17,6 +17,7 @@ from densing.density.joint import Cells, JointSizes, Panel, estimate_panel, read
 from densing.frame.frame import ReferenceFrame
 from densing.frame.inversion import checked_loss, nats_per_point
 from densing.frame.store import keep_arrays
+from densing.models.benchmarks import load_benchmarks
 from densing.models.registry import SHIPPED, overlay, read_folder
 from densing.models.subject import Subject
 
@@ -34,14 +35,22 @@ def frame_panel(frame: ReferenceFrame, kind: Kind) -> Panel | None:
     Returns
     -------
     Panel or None
-        None where the shipped registry has too few scores on one of the benchmarks.
+        None where the shipped registry has too few scores on one of the benchmarks, or where the frame was built on
+        other items than those behind the registry's scores.
     """
     if "panels" not in frame.derived:
         subjects = panel_subjects()
         counts = [sum(benchmark in subject.scores for subject in subjects) for benchmark in frame.parts]
-        frame.derived["panels"] = _kept(frame, subjects) if min(counts) >= _FEWEST else {}
+        known = min(counts) >= _FEWEST and _on_the_registrys_items(frame)
+        frame.derived["panels"] = _kept(frame, subjects) if known else {}
     found: Panel | None = frame.derived["panels"].get(kind)
     return found
+
+
+def _on_the_registrys_items(frame: ReferenceFrame) -> bool:
+    """Whether each benchmark of a frame has as many items as the one of that name in the registry."""
+    known = load_benchmarks()
+    return all(known[name].items == count for name, count in frame.spec.items.items() if name in known)
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +91,9 @@ def cells_of(frame: ReferenceFrame, subjects: Sequence[Subject], kind: Kind) -> 
         items = np.array([subjects[i].items.get(benchmark, frame.spec.items.get(benchmark, 0)) for i in scored])
         errors = np.sqrt(scores * (100 - scores) / np.where(items > 0, items, np.inf))
         sizes[:, scored, place] = _log_sizes(frame, scores, benchmark, kind)
-        noise[scored, place] = nats_per_point(frame.curve(benchmark).constants, scores) * errors
+        # A score of nothing or of everything has no error, wherever the curve is flat there.
+        steep = nats_per_point(frame.curve(benchmark).constants, scores)
+        noise[scored, place] = np.multiply(steep, errors, out=np.zeros(len(scored)), where=errors > 0)
         for i, subject in enumerate(subjects):
             if benchmark in subject.losses:
                 loss = np.full((shape[0], 1), checked_loss(subject.losses[benchmark], benchmark))
@@ -110,14 +121,27 @@ def _in_log_size(frame: ReferenceFrame, log_sizes: FloatArray, errors: FloatArra
 
 
 def read_together(frame: ReferenceFrame, subjects: Sequence[Subject]) -> dict[Kind, JointSizes]:
-    """Joint sizes by both kinds of draws, of models with a score or a loss on one or more of the frame's benchmarks."""
+    """Joint sizes by both kinds of draws, of models with a score or a loss on one or more of the frame's benchmarks.
+
+    Models that are read by their losses are pooled: offsets are those of scores, and hold the errors of score curves.
+    """
     cells = {kind: cells_of(frame, subjects, kind) for kind in KINDS}
     panels = {kind: frame_panel(frame, kind) for kind in KINDS}
-    if panels["full"] is None or panels["conditional"] is None:
-        pooled = read_pooled(cells["full"])
-        return {"full": pooled, "conditional": read_pooled(cells["conditional"], like=pooled)}
+    by_loss = np.array([bool(subject.losses) for subject in subjects])
+    alone = panels["full"] is None or panels["conditional"] is None
+    if alone or by_loss.any():
+        full = read_pooled(cells["full"])
+        pooled: dict[Kind, JointSizes] = {"full": full, "conditional": read_pooled(cells["conditional"], like=full)}
+    if alone or by_loss.all():
+        return pooled
     full = read_jointly(cells["full"], panels["full"])
-    return {"full": full, "conditional": read_jointly(cells["conditional"], panels["conditional"], like=full)}
+    jointly: dict[Kind, JointSizes] = {
+        "full": full,
+        "conditional": read_jointly(cells["conditional"], panels["conditional"], like=full),
+    }
+    if not by_loss.any():
+        return jointly
+    return {kind: pooled[kind].where(by_loss, jointly[kind]) for kind in KINDS}
 
 
 def size_bounds(frame: ReferenceFrame) -> FloatArray:

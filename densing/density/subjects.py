@@ -176,9 +176,10 @@ def measure_subject(
             "measure what the frame needs"
         )
     settings = settings or EngineSettings()
-    if size is None:
-        checkpoint = find_checkpoint(model, revision=settings.revision, trust_remote_code=settings.trust_remote_code)
-        size = size_of_checkpoint(checkpoint, settings.options)
+    checkpoint = find_checkpoint(model, revision=settings.revision, trust_remote_code=settings.trust_remote_code)
+    if by_loss:
+        _refuse_other_tokeniser(checkpoint.name, checkpoint.tokenizer, frame)
+    size = size or size_of_checkpoint(checkpoint, settings.options)
     measurement = measure(model, used, engine=engine, out=out, settings=settings)
     make = loss_subject if by_loss else measured_subject
     return make(measurement.model, size, measurement, frame)
@@ -258,10 +259,7 @@ def loss_subject(name: str, size: Size, measurement: Measurement, frame: Referen
     InputError
         If its tokeniser is not the ladder's: losses per token of other tokenisers do not compare.
     """
-    if measurement.made_from.get("tokenizer", "") != frame.spec.tokenizer or not frame.spec.tokenizer:
-        raise InputError(
-            f"{name} has another tokeniser than the ladder of frame {frame.name}: its losses do not compare"
-        )
+    _refuse_other_tokeniser(name, measurement.made_from.get("tokenizer", ""), frame)
     from densing.measure.measurement import loss_error
 
     losses, errors = {}, {}
@@ -274,3 +272,10 @@ def loss_subject(name: str, size: Size, measurement: Measurement, frame: Referen
         losses[AVERAGE] = sum(weight * losses[task] for task, weight in weights.items())
         errors[AVERAGE] = float(np.sqrt(sum((weight * errors[task]) ** 2 for task, weight in weights.items())))
     return Subject(name, size, losses=losses, loss_errors=errors)
+
+
+def _refuse_other_tokeniser(name: str, tokenizer: str, frame: ReferenceFrame) -> None:
+    if tokenizer != frame.spec.tokenizer or not frame.spec.tokenizer:
+        raise InputError(
+            f"{name} has another tokeniser than the ladder of frame {frame.name}: its losses do not compare"
+        )

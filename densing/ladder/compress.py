@@ -1,7 +1,8 @@
 """Compressed copies of a checkpoint: its matrices rounded to few bits.
 
 Rounding to the nearest level without calibration data is the plainest method of its kind, so that what a copy
-loses is easy to reason about. The copy stays a 32-bit Hugging Face folder that loads like its parent.
+loses is easy to reason about. The copy stays a 32-bit Hugging Face folder that loads like its parent; its configuration
+says how many bits its weights could be kept in.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def quantise(source: Path, out: Path, bits: int) -> Path:
             if isinstance(module, torch.nn.Linear) and module is not head:
                 module.weight.copy_(_rounded(module.weight, bits))
 
+    model.config.weight_bits = bits
     with atomic_folder(out) as folder:
         model.save_pretrained(folder)
         for file in sorted(source.glob("*token*")):

@@ -237,6 +237,11 @@ def prepare(
     DensingError
         If the hub is needed and cannot be reached.
     """
+    if (processes := int(os.environ.get("WORLD_SIZE", 1))) > 1:
+        raise InputError(
+            f"a measurement is made by one process, and this is one of {processes} (accelerate launch or torchrun); "
+            "start the command by itself, or share several checkpoints out with `densing sweep`"
+        )
     row = ENGINES.find(engine)
     settings = settings.replaced(**changes)
     checkpoint = find_checkpoint(model, revision=settings.revision, trust_remote_code=settings.trust_remote_code)

@@ -57,6 +57,8 @@ def bits_of(config: Mapping[str, Any], options: Mapping[str, Any] | None = None)
     for group in (quantised.get("config_groups") or {}).values():
         if number := (group.get("weights") or {}).get("num_bits"):
             return float(number)
+    if isinstance(config.get("weight_bits"), int):  # a copy by `densing.ladder.compress`
+        return float(config["weight_bits"])
     return {"fp8": 8.0, "fbgemm_fp8": 8.0, "mxfp4": 4.0, "awq": 4.0, "gptq": 4.0}.get(
         str(quantised.get("quant_method")), USUAL_BITS
     )

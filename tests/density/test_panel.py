@@ -125,3 +125,28 @@ def test_the_recommended_frame_computes_no_draws(monkeypatch):
     fresh = load_frame(RECOMMENDED_FRAME)
     assert frame_panel(fresh, "conditional") is not None
     assert all(len(fresh.draws(benchmark).full) == 1000 for benchmark in fresh.benchmarks)
+
+
+def test_losses_of_one_size_are_read_jointly_as_that_size(frame):
+    """Offsets and scatter are those of scores: they say nothing about losses that were measured."""
+    size = 3e9
+    losses = {b: frame.reading.losses(frame.law(b).constants, size).item() for b in frame.parts}
+    mine = Subject("m", Size(non_embedding=size), losses=losses)
+    by_score = load_registry().subject("Llama-3-8B")
+    found, other = compute_densities(frame, [mine, by_score], JOINT)
+    assert found.value == pytest.approx(1, rel=1e-6)
+    assert other.value == pytest.approx(compute_densities(frame, [by_score], JOINT)[0].value)
+
+
+def test_a_frame_on_other_items_has_no_panel(frame):
+    """The registry's scores on all of a benchmark say nothing about a ladder that was asked a part of it."""
+    fewer = replace(frame, spec=frame.spec.model_copy(update={"items": {**frame.spec.items, "mmlu": 100}}))
+    assert frame_panel(frame, "full") is not None
+    assert frame_panel(fewer, "full") is None
+
+
+def test_a_score_of_nothing_has_no_error(frame):
+    """Where the curve is flat, as below its floor, its slope is infinite."""
+    scores = {"mmlu": 45.0, "bbh": 0.0, "math": 0.0}
+    found = compute_densities(frame, [Subject("m", Size(non_embedding=7e9), scores)])[0]
+    assert found.interval.low < found.value < found.interval.high

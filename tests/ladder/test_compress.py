@@ -12,6 +12,8 @@ from densing.core.errors import InputError
 from densing.ladder.compress import GROUP, quantise
 from densing.ladder.corpus.shards import Corpus
 from densing.ladder.manifest import Ladder
+from densing.measure.checkpoint import find_checkpoint
+from densing.measure.weights import size_of_checkpoint
 from tests.ladder.test_export import held_out_loss
 
 
@@ -48,6 +50,14 @@ def test_the_rest_of_a_copy_is_its_parents_and_it_loses_more(
         losses.append(held_out_loss(copy, corpus)[0])
     assert losses[1] == pytest.approx(losses[0], abs=0.01)
     assert losses[2] > losses[0] + 0.01
+
+
+def test_a_copy_says_how_many_bits_its_weights_have(parent: Path, tmp_path: Path) -> None:
+    """In its configuration, also as the copy of a copy."""
+    assert size_of_checkpoint(find_checkpoint(parent)).weight_bits == 16
+    copy = quantise(parent, tmp_path / "8-bit", bits=8)
+    assert size_of_checkpoint(find_checkpoint(copy)).weight_bits == 8
+    assert size_of_checkpoint(find_checkpoint(quantise(copy, tmp_path / "4-bit", bits=4))).weight_bits == 4
 
 
 def test_impossible_requests_are_refused(parent: Path, tmp_path: Path) -> None:

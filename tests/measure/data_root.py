@@ -30,8 +30,8 @@ def write_data_set(root: Path, name: str, configs: dict[str, dict[str, list[Row]
     return folder
 
 
-def write_densing_law(root: Path, items: int = 2) -> Path:
-    """The data sets of the suite `densing-law`; as many items of each subject."""
+def write_densing_law(root: Path, items: int = 2, programs: int = 2) -> Path:
+    """The data sets of the suite `densing-law`: so many items of each subject, and so many of each task of programs."""
 
     from densing.measure.suites import load_suite
 
@@ -41,19 +41,29 @@ def write_densing_law(root: Path, items: int = 2) -> Path:
         if "dataset_path" in file:
             configs.setdefault(file["dataset_path"], []).append(file.get("dataset_name") or "default")
     numbers = range(items)
-    mmlu = [_question(number) for number in range(max(items, 5))]
-    bbh = [{"input": f"{n} is", "target": "True" if n % 2 else "False"} for n in numbers]
-    math = [
-        {"problem": f"What is {n} + 1?", "solution": f"It is $\\boxed{{{n + 1}}}$.", "level": "Level 1", "type": "Sums"}
-        for n in numbers
-    ]
-    write_data_set(root, "cais/mmlu", {name: {"test": mmlu[:items], "dev": mmlu[:5]} for name in configs["cais/mmlu"]})
-    write_data_set(root, "SaylorTwift/bbh", {name: {"test": bbh} for name in configs["SaylorTwift/bbh"]})
-    write_data_set(
-        root,
-        "EleutherAI/hendrycks_math",
-        {name: {"train": math, "test": math} for name in configs["EleutherAI/hendrycks_math"]},
-    )
+
+    def mmlu(subject: str) -> list[Row]:
+        return [_question(number, f"{subject}: ") for number in range(items + 5)]
+
+    def bbh(task: str) -> list[Row]:
+        return [{"input": f"{task} {n} is", "target": "True" if n % 2 else "False"} for n in numbers]
+
+    def math(kind: str) -> list[Row]:
+        return [
+            {
+                "problem": f"{kind}: what is {n} + 1?",
+                "solution": f"It is $\\boxed{{{n + 1}}}$.",
+                "level": "Level 1",
+                "type": kind,
+            }
+            for n in numbers
+        ]
+
+    mmlu_splits = {name: {"test": mmlu(name)[5:], "dev": mmlu(name)[:5]} for name in configs["cais/mmlu"]}
+    write_data_set(root, "cais/mmlu", mmlu_splits)
+    write_data_set(root, "SaylorTwift/bbh", {name: {"test": bbh(name)} for name in configs["SaylorTwift/bbh"]})
+    math_splits = {name: {"train": math(name), "test": math(name)} for name in configs["EleutherAI/hendrycks_math"]}
+    write_data_set(root, "EleutherAI/hendrycks_math", math_splits)
     humaneval = [
         {
             "task_id": f"HumanEval/{n}",
@@ -62,7 +72,7 @@ def write_densing_law(root: Path, items: int = 2) -> Path:
             "test": f"def check(candidate):\n    assert candidate(1) == {n + 1}\n",
             "entry_point": f"add_{n}",
         }
-        for n in numbers
+        for n in range(programs)
     ]
     write_data_set(root, "openai/openai_humaneval", {"openai_humaneval": {"test": humaneval}})
     mbpp = [
@@ -74,17 +84,17 @@ def write_densing_law(root: Path, items: int = 2) -> Path:
             "test_setup_code": "",
             "challenge_test_list": [],
         }
-        for n in numbers
+        for n in range(programs)
     ]
     write_data_set(root, "google-research-datasets/mbpp", {"full": {"test": mbpp, "train": mbpp}})
     write_scaling_bench(root / "openbmb" / "DensingLaw-ScalingBench", items)
     return root
 
 
-def _question(number: int) -> Row:
+def _question(number: int, start: str = "") -> Row:
     """Its right choice stands at another place than that of the question before."""
     choices = [str(number + 1 + place - number % 4) for place in range(4)]
-    return {"question": f"What is {number} + 1?", "subject": "sums", "choices": choices, "answer": number % 4}
+    return {"question": f"{start}What is {number} + 1?", "subject": "sums", "choices": choices, "answer": number % 4}
 
 
 def write_scaling_bench(folder: Path, items: int) -> Path:

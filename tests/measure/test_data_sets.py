@@ -6,6 +6,7 @@ Data sets come from the hub or from a folder like it, and a measurement knows wh
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from densing.cli import app
 from densing.core.errors import DensingError, InputError
+from densing.ladder.compress import quantise
 from densing.measure.measurement import Measurement
 from densing.measure.suites import load_suite
 from tests.measure.data_root import write_cloze, write_densing_law
@@ -104,6 +106,37 @@ def test_a_changed_data_set_is_measured_again(cloze_root: Path, checkpoint: Path
         file.write_bytes(before)
     assert other != suite
     assert changed["baber/piqa"]["items_sha256"] != data["baber/piqa"]["items_sha256"]
+
+
+def test_frame_olmo_ladder_reads_checkpoints_and_weighs_their_bits(
+    cloze_root: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The suite is not named: it is the one that the frame needs."""
+    from densing.density.weighing import load_hardware, weigh
+
+    monkeypatch.chdir(tmp_path)
+    read = ["--frame", "olmo-ladder", "--data-root", cloze_root, "--allow-truncated", "--device", "cpu", "--json"]
+
+    def rows_of(*command: str | Path) -> list[dict[str, Any]]:
+        code, printed, err = densing(*command, *read)
+        assert code == 0, err
+        return list(json.loads(printed))
+
+    plain = rows_of("score", checkpoint)
+    names = ["mmlu_cloze", "hellaswag", "arc_challenge", "piqa"]
+    assert sorted(row["benchmark"] for row in plain) == sorted([*names, "joint"])
+    measured = Measurement.read(tmp_path / "results" / "measurements" / checkpoint.name / "cloze")
+    assert {row["benchmark"]: row["score"] for row in plain[:-1]} == {n: measured.tasks[n].score for n in names}
+    copy = quantise(checkpoint, tmp_path / "copy", 4)
+    size = plain[0]["size"]
+    weighed = weigh(load_hardware("rtx-4090-article"), size, 4).size(size, None, 4)
+    assert [row["size"] for row in rows_of("score", copy)] == pytest.approx([weighed] * 5)
+    compared = rows_of("compare", checkpoint, shutil.copytree(checkpoint, tmp_path / "twin"))
+    assert sorted(row["benchmark"] for row in compared) == sorted([*names, "joint"])
+    assert {row["model"] for row in compared} == {"twin"}
+    code, out, err = densing("score", checkpoint, *read, "--by-loss")
+    assert (code, out) == (2, "")
+    assert "another tokeniser than the ladder of frame olmo-ladder" in err
 
 
 def test_the_revision_that_was_fetched_is_kept(cloze_root: Path) -> None:

@@ -6,6 +6,7 @@ Whatever is shared, cut or batched: the results are those of every request alone
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -412,8 +413,6 @@ def test_keys_and_values_keep_to_a_budget_by_the_models_shape() -> None:
 
 def test_the_models_own_generation_settings_are_honoured(texts: list[str], tmp_path: Path) -> None:
     """A repetition penalty in generation_config.json, as lm-eval honours it."""
-    import json
-
     folder = save_llama(tmp_path, byte_level(texts[:10], 300))
     settings = {"until": ["no such text"], "max_gen_toks": 12, "do_sample": False}
     asked = instances([(text[:30], settings) for text in texts[:6]], "generate_until")
@@ -423,3 +422,23 @@ def test_the_models_own_generation_settings_are_honoured(texts: list[str], tmp_p
     ours = TorchEngine(str(folder), device="cpu", dtype="float32").generate_until(asked)
     theirs = HFLM(str(folder), device="cpu", dtype="float32", batch_size=1).generate_until(asked, disable_tqdm=True)
     assert ours == theirs != plain
+
+
+def test_several_gpus_and_several_processes_are_refused(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is loaded, with what does the same."""
+    from densing.measure.run import measure
+    from densing.measure.suites import load_suite
+
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({"instruction": "import", "answer": " os"}))
+    suite = load_suite("jsonl", documents=items)
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.cuda.device_count", lambda: 2)
+        with pytest.raises(InputError, match="--engine vllm --option tensor_parallel_size=2"):
+            measure(checkpoint, suite, out=tmp_path / "out", parallelize=True)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match=r"this is one of 2 \(accelerate launch or torchrun\).*`densing sweep`"):
+        measure(checkpoint, suite, out=tmp_path / "out")
+    assert not list(tmp_path.glob("out/*/jsonl"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from densing.measure.importers.values import SHARE, Imported, ImportedValue, nam
 if TYPE_CHECKING:
     import pandas as pd
 
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 LOG_ONE = 1e-5
 """The logarithm of a probability of one, up to rounding in single precision."""
 
@@ -143,20 +144,22 @@ def _lm_eval_samples(path: Path, data: Mapping[str, Any]) -> dict[str, pd.DataFr
     return {task: _sample_rows(source, task, rows) for task, (source, rows) in found.items()}
 
 
-def _read_samples(path: Path) -> list[dict[str, Any]]:
+def _read_samples(path: Path) -> Iterable[dict[str, Any]]:
     """One JSON value of all samples, or one a line, whichever of the two endings the file has."""
     with reading(path, "JSON"), open_regular(path) as file:
         array = file.read(4096).lstrip().startswith(b"[")
-    return list(parse_json(path)) if array else [row for _, row in json_lines(path)]
+    return list(parse_json(path)) if array else (row for _, row in json_lines(path))
 
 
-def _sample_rows(path: Path, task: str, samples: list[dict[str, Any]]) -> pd.DataFrame:
+def _sample_rows(path: Path, task: str, samples: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """One row per item, in the columns of a measurement; the first filter's where there are several."""
     import pandas as pd
 
-    first_filter = samples[0].get("filter") if samples else None
+    first_filter = None
     rows = []
     for number, sample in enumerate(samples, 1):
+        if number == 1:
+            first_filter = sample.get("filter")
         if sample.get("filter") != first_filter:
             continue
         where = f"{path}, sample {number} of {task}"
@@ -171,7 +174,7 @@ def _sample_rows(path: Path, task: str, samples: list[dict[str, Any]]) -> pd.Dat
             {
                 "item": str(name if name is not None else f"{task}/{sample['doc_id']}"),
                 "correct": float(sample[shares[0]]) if shares else None,
-                "response": json.dumps(sample.get("filtered_resps"), ensure_ascii=False),
+                "response": _as_json(sample.get("filtered_resps")),
             }
         )
     return pd.DataFrame(rows)
