@@ -67,12 +67,15 @@ def loss(
     """
     import pandas as pd
 
-    from densing.core.units import parse_count
+    from densing.core.units import parse_count, refuse_fractions
     from densing.fit.loss_law.fit import fit_loss_law
     from densing.fit.summary import summarise_loss_fit
 
     table = read_points(data, {"params": ("N",), "tokens": ("D",), "loss": ("conditional_loss", "L")}, select or [])
     table = table[table["held_out"] == 0]
+    scores = pd.to_numeric(table["score"], errors="coerce") if "score" in table else None
+    if hold_out and scores is not None:
+        refuse_fractions(scores.dropna(), f"{data}, column score")
     settings: dict[str, Any] = {"form": form, "objective": objective, "delta": delta}
     fit = fit_loss_law(table["params"], table["tokens"], table["loss"], weights=table.get("weight"), **settings)
     summary = summarise_loss_fit(
@@ -82,7 +85,7 @@ def loss(
         groups=table.get("group"),
         replicates=replicates,
         hold_out=hold_out,
-        scores=pd.to_numeric(table["score"], errors="coerce") if "score" in table else None,
+        scores=scores,
         seed=seed,
     )
     if figure is not None:
@@ -165,6 +168,7 @@ def read_points(path: Path, columns: dict[str, tuple[str, ...]], select: list[st
     import pandas as pd
 
     from densing.core.files import parse_table
+    from densing.core.units import refuse_fractions
     from densing.fit.hold_out import with_held_out
 
     table = parse_table(path, comment="#")
@@ -187,5 +191,7 @@ def read_points(path: Path, columns: dict[str, tuple[str, ...]], select: list[st
         if len(bad):
             cell = bad.iloc[0]
             raise InputError(f"{path}, line {int(cell['_line'])}: {found} = {str(cell[found])!r} is not a number")
+        if name == "score":
+            refuse_fractions(numbers, f"{path}, column {found}")
         table = table.assign(**{name: numbers})
     return with_held_out(table, str(path), table["_line"].tolist()).drop(columns="_line").reset_index(drop=True)

@@ -133,7 +133,7 @@ def status(name: Sweep, out: Out = OUT, json: JsonFlag = False) -> None:
 
 
 def _share(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if not found or int(found[1]) >= int(found[2]):
         raise InputError(f"--worker {text}: expected a share I of N, counted from 0, as in 0/3, 1/3, 2/3")
     return int(found[1]), int(found[2])

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from densing import __version__
 from densing.cluster.sweep import Unit
-from densing.core.artifacts import ArtifactError, read_json, sha256_of_data, write_json
+from densing.core.artifacts import ArtifactError, read_json, sha256_of_data, typed, understanding, write_json
 from densing.measure.checkpoint import Checkpoint
 from densing.measure.engines.answer_scope import named_files
 from densing.measure.engines.table import ENGINES
@@ -82,13 +82,20 @@ class UnitRecord:
     @classmethod
     def read(cls, folder: Path, unit: Unit) -> UnitRecord | None:
         """The record of a unit, if there is one that can be read."""
+        path = _path(folder, unit)
         try:
-            payload = read_json(_path(folder, unit), KIND).payload
+            with understanding(path, KIND):
+                record = typed(read_json(path, KIND).payload, cls)
+                if record.began.tzinfo is None:
+                    raise ValueError("ended: a time without its zone")
+                return record
         except ArtifactError:
             return None
-        failures = tuple(Failure(**failure) for failure in payload["failures"])
-        size = Size(**payload["size"]) if payload.get("size") else None
-        return cls(**payload | {"failures": failures, "size": size})
+
+    @property
+    def began(self) -> dt.datetime:
+        """When the worker began with the unit."""
+        return dt.datetime.fromisoformat(self.ended) - dt.timedelta(seconds=self.seconds)
 
 
 def _path(folder: Path, unit: Unit) -> Path:

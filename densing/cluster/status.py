@@ -82,7 +82,7 @@ def sweep_status(config: SweepConfig, folder: Path) -> SweepStatus:
 def _per_hour(measured: list[UnitRecord]) -> float | None:
     if not measured:
         return None
-    ends = sorted((dt.datetime.fromisoformat(record.ended), record.seconds) for record in measured)[-RECENT:]
-    began = min(end - dt.timedelta(seconds=seconds) for end, seconds in ends)
-    hours = (ends[-1][0] - began).total_seconds() / 3600
-    return len(ends) / hours if hours > 0 else None
+    last = sorted(measured, key=lambda record: dt.datetime.fromisoformat(record.ended))[-RECENT:]
+    ended = dt.datetime.fromisoformat(last[-1].ended)
+    hours = (ended - min(record.began for record in last)).total_seconds() / 3600
+    return len(last) / hours if hours > 0 else None

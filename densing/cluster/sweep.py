@@ -11,8 +11,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, field_validator, model_validator
 
 from densing.core.artifacts import sha256_of_data
-from densing.core.config import Config, find_config, load
+from densing.core.config import Config, FileName, find_config, load
 from densing.core.errors import InputError
+from densing.core.paths import file_name
 from densing.measure.checkpoint import result_name
 from densing.measure.engines.settings import EngineSettings
 from densing.measure.engines.table import DEFAULT, checked_engine
@@ -47,7 +48,7 @@ class SweepCheckpoint(Config):
 
     model: str
     revision: str | None = None
-    name: Annotated[str, Field(pattern=r"^[\w.@-]+$")] | None = None
+    name: Annotated[FileName, Field(pattern=r"^[\w.@-]+$")] | None = None
     released: dt.date | None = None
     family: str = ""
 
@@ -103,6 +104,9 @@ class SweepSettings(Config):
     @field_validator("options")
     @classmethod
     def _fit_the_engine(cls, options: dict[str, Any]) -> dict[str, Any]:
+        devices = options.get(TENSOR_PARALLEL, 1)
+        if type(devices) is not int or devices < 1:
+            raise ValueError(f"{TENSOR_PARALLEL} counts devices; write a number from 1")
         return EngineSettings(options=options).options
 
     @property
@@ -128,10 +132,10 @@ class SweepConfig(Config):
         Threads that a worker computes with on a CPU. Results are those of `densing measure` with as many.
     """
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[FileName, Field(pattern=r"^[\w.-]+$")]
     checkpoints: Annotated[list[Annotated[SweepCheckpoint, _spelled_out("model")]], Field(min_length=1)]
     suites: Annotated[list[Annotated[SweepSuite, _spelled_out("suite")]], Field(min_length=1)]
-    settings: Annotated[dict[Annotated[str, Field(pattern=r"^[\w.-]+$")], SweepSettings], Field(min_length=1)] = {
+    settings: Annotated[dict[Annotated[FileName, Field(pattern=r"^[\w.-]+$")], SweepSettings], Field(min_length=1)] = {
         DEFAULT_SETTINGS: SweepSettings()
     }
     threads: PositiveInt = 1
@@ -246,7 +250,7 @@ def units_of(config: SweepConfig, consent: Consent | None = None) -> list[Unit]:
     Raises
     ------
     InputError
-        If two would have the same place.
+        If two would have the same place, or a model has a name that no folder can have.
     """
     suites = [(suite, suite.result_name) for suite in config.suites]
     units: dict[str, Unit] = {}
@@ -255,7 +259,7 @@ def units_of(config: SweepConfig, consent: Consent | None = None) -> list[Unit]:
             load = Load(checkpoint, settings, settings_name, consent or Consent())
             model = checkpoint.result_name
             for suite, suite_name in suites:
-                place = f"{settings_name}/{model}/{suite_name}"
+                place = f"{settings_name}/{file_name(model)}/{suite_name}"
                 if place in units:
                     raise InputError(
                         f"sweep {config.name!r}: two of its results would be in {place}; give one of the checkpoints "

@@ -47,7 +47,16 @@ LONGEST_NUMBER = 300
 
 @contextmanager
 def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file beside `path` and rename it into place when the block ends without an error."""
+    """Open a file beside `path` and rename it into place when the block ends without an error.
+
+    Raises
+    ------
+    InputError
+        If something else than a file is in its place: a rename would put a file where a device or a pipe is.
+    """
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise InputError(f"{path}: this is {kind}, and a file would take its place; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     descriptor, beside = _new_file(path)
@@ -66,7 +75,15 @@ def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path` that replaces it when the block ends without an error."""
+    """A new folder beside `path` that replaces it when the block ends without an error.
+
+    Raises
+    ------
+    InputError
+        If something else than a folder is in its place.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: this is a file, and a folder would take its place; name a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path.parent):
         _restore(path)

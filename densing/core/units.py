@@ -110,6 +110,23 @@ def parse_percent(text: str, where: str) -> tuple[float, int | None]:
     return value, None
 
 
+def refuse_fractions(scores: Iterable[float], where: str) -> None:
+    """Refuse a column of scores that can be meant as percent or as fractions: none is above 1, and some are above 0.
+
+    Raises
+    ------
+    InputError
+        Names `where` and both readings of the highest score.
+    """
+    highest = max(scores, default=0.0)
+    if 0 < highest <= 1:
+        raise InputError(
+            f"{where}: no score is above 1, so {highest:g} can be read as {highest:g}% or as a fraction, "
+            f"{100 * highest:g}%; write {100 * highest:g} if they are fractions; scores that all lie under 1% say "
+            "nothing about a curve"
+        )
+
+
 def parse_scores(given: Iterable[str], *, fraction: bool = False) -> dict[str, float]:
     """Scores in percent from ``mmlu=66.6`` and the like, as ``--score`` takes them.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from densing.core.errors import InputError
-from densing.core.files import reading
+from densing.core.files import parse_table
+from densing.core.units import refuse_fractions
 from densing.fit.hold_out import with_held_out
 from densing.fit.loss_law.forms import Form
 from densing.frame.spec import Unit
@@ -57,6 +58,8 @@ def read_points(losses: Path, scores: Path, form: Form) -> tuple[pd.DataFrame, p
     curves = curves.drop(columns="chance", errors="ignore")
     for table, path in ((laws, losses), (curves, scores)):
         _check_rungs(table, path)
+    for benchmark, own in curves.groupby("benchmark"):
+        refuse_fractions(own["score"], f"{scores}, {benchmark}")
     for benchmark in laws["benchmark"].unique():
         if benchmark in set(curves["benchmark"]):
             _check_law(laws[laws["benchmark"] == benchmark], f"{losses}, {benchmark}", form)
@@ -68,8 +71,7 @@ def read_points(losses: Path, scores: Path, form: Form) -> tuple[pd.DataFrame, p
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
-    with reading(path, "CSV"):
-        table = pd.read_csv(path)
+    table = parse_table(path)
     if missing := [column for column in columns if column not in table]:
         raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(map(str, table))}")
     table = with_held_out(table, str(path), range(2, len(table) + 2))

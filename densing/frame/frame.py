@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from densing.core.arrays import FloatArray
 from densing.core.errors import InputError, unknown
+from densing.core.text import shortened
+from densing.core.units import LARGEST
 from densing.fit.hold_out import with_held_out
 from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
 from densing.fit.loss_law.forms import Form
@@ -519,6 +521,8 @@ def build_frame(
             raise InputError(
                 f"frame {spec.name}: no column {', '.join(missing)}; the points have {', '.join(map(str, table))}"
             )
+        for column in (*needed, "params", "tokens"):
+            _refuse_other_than_numbers(table, column, spec, may_be_empty=column not in needed)
     scores = with_held_out(scores, f"frame {spec.name}, scores")
     losses = with_held_out(losses, f"frame {spec.name}, losses").query("held_out == 0").drop(columns="held_out")
     if spec.average:
@@ -529,6 +533,30 @@ def build_frame(
     if not frame.benchmarks:
         raise InputError(f"frame {spec.name}: no benchmark has both ladder losses and scores")
     return frame
+
+
+def _refuse_other_than_numbers(table: pd.DataFrame, column: str, spec: FrameSpec, *, may_be_empty: bool) -> None:
+    """Refuse a column of points that is not what its name says: names as text, scores in percent, positive numbers."""
+    import pandas as pd
+
+    if column not in table:
+        return
+    values = table[column]
+    if column == "benchmark":
+        right, rule = values.map(lambda value: isinstance(value, str)), "a name"
+    elif column == "checkpoint":
+        right, rule = values.notna(), "a name"
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").astype(float)
+        upper, rule = (100.0, "a percentage, 0 to 100") if column == "score" else (np.inf, "a positive number")
+        right = np.isfinite(numbers) & (numbers <= upper) & ((numbers > 0) | ((column == "score") & (numbers == 0)))
+        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+            right &= values.map(lambda value: type(value) in (int, float) and abs(value) < LARGEST)
+        if may_be_empty:
+            right |= values.isna()
+    if not right.all():
+        wrong = values[~right].iloc[0]
+        raise InputError(f"frame {spec.name}: {column} = {shortened(repr(wrong), 80)} must be {rule}")
 
 
 def _with_average(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str], spec: FrameSpec) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from densing.core.arrays import FloatArray
-from densing.core.artifacts import finite, read_json, sha256_of_data, write_json
+from densing.core.artifacts import finite, read_json, sha256_of_data, typed, understanding, write_json
 from densing.core.errors import InputError
 from densing.fit.loss_law.fit import fit_loss_law
 from densing.fit.loss_law.law import LossLaw
@@ -138,7 +138,8 @@ def validate_frame(frame: ReferenceFrame, *, seed: int = 0) -> Validation:
             predictions += list(_predictions(rest, left_out, known))
             recovered += list(_recovered(rest, left_out, known, rng))
         except (FitError, InputError) as error:
-            predictions.append({"left_out": left_out, "benchmark": "", "points": len(known), "note": str(error)})
+            note = str(error) or type(error).__name__
+            predictions.append({"left_out": left_out, "benchmark": "", "points": len(known), "note": note})
     if not recovered:
         raise InputError(f"frame {frame.name}: no size can be left out of {len(sizes)}: {predictions[0]['note']}")
     held_out = _held_out(frame)
@@ -335,17 +336,29 @@ def keep_validation(frame: ReferenceFrame, validation: Validation, folder: Path)
 
 
 def read_validation(frame: ReferenceFrame, folder: Path) -> Validation | None:
-    """The validation that was kept of a frame; None where there is none, or it is of other points or settings."""
+    """The validation that was kept of a frame; None where there is none, or it is of other points or settings.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is damaged, or is no validation.
+    """
     import pandas as pd
 
     path = folder / _KEPT / f"{frame.name}.json"
     if not path.exists():
         return None
-    payload = read_json(path, "validation").payload
-    if payload["of"] != _identity(frame):
-        return None
-    tables = (pd.DataFrame(payload[name]) for name in ("predictions", "sizes", "sensitivity"))
-    return Validation(payload["frame"], *(table.fillna(np.nan).infer_objects() for table in tables))
+    with understanding(path, "validation"):
+        payload = read_json(path, "validation").payload
+        if payload["of"] != _identity(frame):
+            return None
+        tables = (pd.DataFrame(typed(payload[name], _Rows)) for name in ("predictions", "sizes", "sensitivity"))
+        found = Validation(typed(payload["frame"], str), *(table.fillna(np.nan).infer_objects() for table in tables))
+        found.summary()  # refuses sizes that lack a column
+        return found
+
+
+_Rows = list[dict[str, int | float | str | bool | None]]
 
 
 def _identity(frame: ReferenceFrame) -> str:

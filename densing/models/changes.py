@@ -26,7 +26,7 @@ from filelock import FileLock
 
 from densing.core.config import validate
 from densing.core.errors import InputError
-from densing.core.files import parse_mapping
+from densing.core.files import parse_mapping, read_bytes
 from densing.core.paths import file_name
 from densing.models.benchmarks import benchmark_name, load_benchmarks
 from densing.models.checks import Problem, find_problems
@@ -252,11 +252,9 @@ def undo(folder: Path | None = None) -> str:
         If nothing was changed yet, or a file was edited by hand since.
     """
     folder = folder or own_folder()
+    _last_change(folder)  # refused before anything is written, the lock's file included
     with _locked(folder):
-        done = _history(folder)
-        if not done:
-            raise InputError(f"{folder}: no change to undo")
-        last = done[-1]
+        last = _last_change(folder)
         record = _record(last)
         for name in FILES:
             if _content(folder / name) != _content(last / "after" / name):
@@ -375,12 +373,19 @@ def _finish(folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _last_change(folder: Path) -> Path:
+    done = _history(folder)
+    if not done and not (folder / ".commit").is_dir():
+        raise InputError(f"{folder}: no change to undo")
+    return done[-1] if done else folder / ".commit"
+
+
 def _history(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / ".history").glob("[0-9]*") if path.is_dir())
+    return sorted(path for path in (folder / ".history").glob("[0-9]*") if path.is_dir() and path.name.isdecimal())
 
 
 def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.exists() else None
+    return read_bytes(path, "CSV") if path.exists() else None
 
 
 def _write(path: Path, content: bytes | None) -> None:

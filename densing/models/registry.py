@@ -339,14 +339,16 @@ def _counted_sizes(path: Path) -> dict[str, float]:
 
 def read_folder(folder: Path) -> tuple[Table, Table]:
     """The tables of a folder as one change left them, though another process may be in the middle of the next."""
-    for _ in range(20):
+    while True:
         before = _stamp(folder)
         committed = folder / ".commit"  # a change that is decided but not yet in place; see `densing.models.changes`
         paths = [committed / name if (committed / name).exists() else folder / name for name in FILES]
         try:
             tables = read_table(paths[0], ModelEntry), read_table(paths[1], ScoreEntry)
-        except FileNotFoundError:
-            continue
+        except InputError:
+            if _stamp(folder) == before:
+                raise
+            continue  # a file went into its place, or changed, while it was read
         if _stamp(folder) == before:
             break
     for table, name in zip(tables, FILES, strict=True):

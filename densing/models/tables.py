@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
 from densing.core.config import Config, validate
 from densing.core.errors import InputError
 from densing.core.files import read_bytes
@@ -58,14 +56,15 @@ class Table:
         InputError
             Names the file, the line, the column and what is allowed there.
         """
+        fields = set(kind.model_fields)  # which pydantic looks up anew each time
         return [
-            validate(self._filled(row, kind), kind, f"{self.path}, line {line}")
+            validate(
+                {key: value.removeprefix("'") for key, value in row.items() if value and key in fields},
+                kind,
+                f"{self.path}, line {line}",
+            )
             for row, line in zip(self.rows, self.lines, strict=True)
         ]
-
-    @staticmethod
-    def _filled(row: dict[str, str], kind: type[BaseModel]) -> dict[str, str]:
-        return {key: value.removeprefix("'") for key, value in row.items() if value and key in kind.model_fields}
 
     def append(self, entry: Config) -> None:
         """Add an entry as the last row."""

@@ -37,11 +37,11 @@ def read_series(path: Path, columns: Mapping[str, str] | None = None) -> tuple[D
         raise unknown("column", wrong[0], COLUMNS)
     date, value, name, group = (called.get(key, key) for key in COLUMNS)
     rows = parse_csv(path, [date, value, *(called[key] for key in ("name", "group") if key in called)])
-    names: list[str] = []
+    names: dict[str, int] = {}
     for line, row in enumerate(rows, 2):
-        names.append(row.get(name, "").strip() or f"line {line}")
-        if names[-1] in names[:-1]:
-            raise InputError(f"{path}, line {line}: {names[-1]!r} occurs twice; give each row a name of its own")
+        own = row.get(name, "").strip() or f"line {line}"
+        if names.setdefault(own, line) != line:
+            raise InputError(f"{path}, line {line}: {own!r} occurs twice; give each row a name of its own")
     dates = [_date(row[date], f"{path}, line {line}") for line, row in enumerate(rows, 2)]
     values = [_value(row[value], value, f"{path}, line {line}") for line, row in enumerate(rows, 2)]
     if len(set(dates)) < 2:

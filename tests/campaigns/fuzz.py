@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
+import gc
 import io
 import json
 import os
 import random
 import resource
+import select
 import shutil
 import signal
 import sys
@@ -25,36 +27,37 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from densing.core.text import printable
 from tests.campaigns.inputs import Input, inputs
-from tests.campaigns.mutators import spoil, spoil_arguments
+from tests.campaigns.mutators import PLACES, put, spoil, spoil_arguments, spoil_environment
 
 SECONDS = 10
 """Of the processor; a machine that is shared takes longer."""
-TIMERS = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, 12 * SECONDS))
+PATIENCE = 12 * SECONDS
+"""Seconds by the clock after which an input counts as one that waits for something."""
 MEGABYTES = 1000
+SLOW = 100
+"""Cost of an input that is not tried as it should be before a campaign."""
 LONGEST_MESSAGE = 500
 BATCH = 200
 KEPT = Path(__file__).parent / "regressions"
 
 
-class TooLongError(BaseException):
-    """An input took longer than `SECONDS`."""
-
-
 @dataclass(frozen=True)
 class Call:
-    """One call of `densing` in a folder with these files."""
+    """One call of `densing` in a folder with these files; `places` says which of them are a folder, a pipe or a link instead."""
 
     name: str
     arguments: list[str]
     files: Mapping[str, bytes]
     spoiled: str | None = None
+    places: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Text to keep it as."""
@@ -73,9 +76,10 @@ class Outcome:
     """What came of a call; `fault` is empty where all was as it should be."""
 
     fault: str
-    code: int | None
-    seconds: float
-    megabytes: float
+    code: int | None = None
+    seconds: float = 0
+    megabytes: float = 0
+    said: str = ""
 
 
 def calls(seed: int, torch: bool) -> Iterator[Call]:
@@ -87,7 +91,13 @@ def calls(seed: int, torch: bool) -> Iterator[Call]:
 
 
 def spoiled(one: Input, draw: random.Random) -> Call:
-    """One input with a file or its arguments spoiled."""
+    """One input with a file, its place, its arguments or the environment spoiled."""
+    kind = draw.random()
+    if kind < 0.04:
+        return Call(one.name, one.arguments, one.files, environment=spoil_environment(draw))
+    if one.files and kind < 0.08:
+        name = one.spoil or draw.choice(sorted(one.files))
+        return Call(one.name, one.arguments, one.files, name, {name: draw.choice(PLACES)})
     if one.spoil is None:
         head = next(place for place, word in enumerate(one.arguments) if word in HEADS or place == 1)
         return Call(one.name, one.arguments[: head + 1] + spoil_arguments(one.arguments[head + 1 :], draw), one.files)
@@ -95,25 +105,26 @@ def spoiled(one: Input, draw: random.Random) -> Call:
     return Call(one.name, one.arguments, {**one.files, one.spoil: content}, one.spoil)
 
 
-HEADS = ("score", "trend")
+HEADS = ("score", "trend", "compare", "import", "report", "measure")
+"""Commands of one word, whose arguments begin behind it."""
 
 
 def run(call: Call, root: Path) -> Outcome:
     """Run a call in this process, in a folder of its own below `root`."""
     from densing.cli import _streams
 
-    folder = Path(tempfile.mkdtemp(dir=root))
+    above = Path(tempfile.mkdtemp(dir=root))
+    folder = above / "a" / "b"  # where ../../x leads out of it
+    folder.mkdir(parents=True)
     for name, content in call.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    before = _files(folder)
+        put(folder / name, content, call.places.get(name))
+    before, environment = _files(folder), dict(os.environ)
     out, err = io.StringIO(), io.StringIO()
     peak, since = _megabytes(), time.process_time()
     fault, code = "", None
+    os.environ.update(call.environment)
     os.chdir(folder)
-    for number, timer, most in TIMERS:
-        signal.signal(number, _too_long)
-        signal.setitimer(timer, most)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
             sys.stdout = _streams.EscapingStream(out)  # type: ignore[assignment]
@@ -125,24 +136,32 @@ def run(call: Call, root: Path) -> Outcome:
         place = f"{frames[-1].filename.partition('/densing/')[2]}:{frames[-1].name}" if frames else ""
         fault = f"{type(error).__name__} at {place}: {str(error)[:200]}"
     finally:
-        for _, timer, _ in TIMERS:
-            signal.setitimer(timer, 0)
         os.chdir(root)
+        os.environ.clear()
+        os.environ.update(environment)
     seconds, megabytes = time.process_time() - since, _megabytes() - peak
-    message = err.getvalue().rpartition("densing: ")[2].rstrip("\n")
-    changed = {name for name in {*before, *_files(folder)} if before.get(name) != _files(folder).get(name)}
-    shutil.rmtree(folder)
+    said = err.getvalue()
+    message = said.rpartition("densing: ")[2].rstrip("\n")
+    after = _files(folder)
+    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    shutil.rmtree(above)
     if not fault and code not in (0, 1, 2):
         fault = f"exit code {code}"
+    elif not fault and seconds > SECONDS:
+        fault = f"{seconds:.0f} s of the processor"
     elif not fault and megabytes > MEGABYTES:
         fault = f"{megabytes:.0f} MB"
-    elif not fault and code == 2 and "densing: " in err.getvalue() and len(message) > LONGEST_MESSAGE:
+    elif not fault and "MemoryError" in said:
+        fault = f"no memory left: {message[:200]}"
+    elif not fault and code == 2 and "densing: " in said and len(message) > LONGEST_MESSAGE:
         fault = f"message of {len(message)} characters"
-    elif not fault and printable(out.getvalue() + err.getvalue()) != out.getvalue() + err.getvalue():
+    elif not fault and printable(out.getvalue() + said) != out.getvalue() + said:
         fault = "control characters in the output"
+    elif not fault and code in (1, 2) and not said.strip():
+        fault = f"exit code {code} without a message" if not out.getvalue().strip() else ""
     elif not fault and code in (1, 2) and changed:
-        fault = f"refused, and left {sorted(changed)[:3]}"
-    return Outcome(fault, code, seconds, megabytes)
+        fault = f"refused, and left {changed[:3]}"
+    return Outcome(fault, code, seconds, megabytes, said[-300:])
 
 
 @cache
@@ -155,47 +174,52 @@ def _command() -> Any:
     return get_command(app)
 
 
-def _too_long(*_: Any) -> None:
-    raise TooLongError
-
-
 def _megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """What is in a folder; of a link where it leads."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = os.readlink(path).encode()
+        elif path.is_file():
+            found[name] = path.read_bytes()
+    return found
 
 
 def campaign(
     seed: int, count: int, seconds: float, root: Path, *, torch: bool = False
 ) -> tuple[list[tuple[Call, Outcome]], dict[str, Any]]:
     """Run inputs in processes of some dozens each; the faults, and the figures of all."""
-    _prepare(root, torch)
+    prepare(root, torch)
     since, source = time.monotonic(), calls(seed, torch)
     faults: list[tuple[Call, Outcome]] = []
     codes: Counter[str] = Counter()
-    slowest = largest = 0.0
+    slowest = largest = processor = 0.0
     done = 0
     waiting: list[Call] = []
     while done < count and time.monotonic() - since < seconds:
         waiting += [next(source) for _ in range(min(BATCH, count - done) - len(waiting))]
-        outcomes = _in_process(waiting, root)
+        outcomes = outcomes_of(waiting, root)
         for call, outcome in zip(waiting, outcomes, strict=False):
             codes[str(outcome.code)] += 1
             slowest, largest = max(slowest, outcome.seconds), max(largest, outcome.megabytes)
+            processor += outcome.seconds
             if outcome.fault:
                 faults.append((call, outcome))
-        if len(outcomes) < len(waiting):  # the process died on the next one
-            faults.append((waiting[len(outcomes)], Outcome("the process died", None, 0, 0)))
-            outcomes.append(faults[-1][1])
+                print(f"{call.name}: {printable(outcome.fault)}", file=sys.stderr, flush=True)
         done += len(outcomes)
         waiting = waiting[len(outcomes) :]
+        print(f"{done} of {count} inputs, {time.monotonic() - since:.0f} s", file=sys.stderr, flush=True)
     figures = {
         "seed": seed,
         "inputs": done,
         "faults": len(faults),
         "seconds": round(time.monotonic() - since),
+        "processor_seconds": round(processor),
         "codes": dict(sorted(codes.items())),
         "slowest_seconds": round(slowest, 2),
         "largest_megabytes": round(largest),
@@ -203,54 +227,66 @@ def campaign(
     return faults, figures
 
 
-def _prepare(root: Path, torch: bool) -> None:
+def prepare(root: Path, torch: bool) -> None:
     """What every process shares: a cache of its own, and what is imported and read once."""
     os.environ["XDG_CACHE_HOME"] = str(root / "cache")
     os.environ.pop("DENSING_REGISTRY", None)
-    from densing.frame.store import load_frame
-    from densing.models.registry import load_registry
-
-    load_registry()
-    main = load_frame("densing-law-2025")
-    for benchmark in main.benchmarks:
-        main.draws(benchmark)
-    if torch:
-        import transformers  # noqa: F401
     for one in inputs(torch):  # what is imported and kept here is there in every fork
+        if one.cost >= SLOW:
+            continue
         outcome = run(Call(one.name, one.arguments, one.files), root)
-        if outcome.fault:
-            raise RuntimeError(f"{one.name}, not spoiled: {outcome.fault}")
+        if outcome.fault or outcome.code != one.code:
+            raise RuntimeError(f"{one.name}, not spoiled: exit code {outcome.code}, {outcome.fault}, {outcome.said}")
+    gc.collect()
+    gc.freeze()  # or the first collection in a fork copies everything
 
 
-def _in_process(waiting: list[Call], root: Path) -> list[Outcome]:
-    """Outcomes of calls from a fork of this process; fewer where it died."""
+def outcomes_of(waiting: list[Call], root: Path) -> list[Outcome]:
+    """Outcomes of calls, in a fork of this process; up to the first that it did not live through."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
         try:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_AS, (4 * MEGABYTES << 20, resource.RLIM_INFINITY))
             for call in waiting:
+                # Also code that Python cannot interrupt ends here, by the signal's own action.
+                resource.setrlimit(
+                    resource.RLIMIT_CPU, (int(time.process_time()) + SECONDS + 2, resource.RLIM_INFINITY)
+                )
                 os.write(write, (json.dumps(asdict(run(call, root))) + "\n").encode())
         finally:
             os._exit(0)
     os.close(write)
-    with os.fdopen(read) as lines:
-        outcomes = [Outcome(**json.loads(line)) for line in lines]
-    os.waitpid(child, 0)
+    outcomes: list[Outcome] = []
+    rest, end = b"", ""
+    while not end:
+        if not select.select([read], [], [], PATIENCE)[0]:
+            os.kill(child, signal.SIGKILL)
+            end = f"nothing for {PATIENCE} s by the clock"
+        elif some := os.read(read, 1 << 16):
+            *lines, rest = (rest + some).split(b"\n")
+            outcomes += [Outcome(**json.loads(line)) for line in lines]
+        else:
+            end = "the process ended"
+    os.close(read)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if len(outcomes) < len(waiting):
+        over = f"more than {SECONDS} s of the processor"
+        outcomes.append(Outcome(over if code == -signal.SIGXCPU else f"{end}, with {code}"))
     return outcomes
 
 
 def minimised(call: Call, fault: str, root: Path, seconds: float = 20) -> Call:
     """A smaller call with the same fault: pieces of the spoiled file are left out while it stays."""
-    if call.spoiled is None:
+    if call.spoiled is None or call.spoiled in call.places:
         return call
     content, end = call.files[call.spoiled], time.monotonic() + seconds
 
     def fails(shorter: bytes) -> bool:
         trial = Call(call.name, call.arguments, {**call.files, str(call.spoiled): shorter}, call.spoiled)
-        outcomes = _in_process([trial], root)
-        found = outcomes[0].fault if outcomes else "the process died"
-        return found.partition(":")[0] == fault.partition(":")[0]
+        return outcomes_of([trial], root)[0].fault.partition(":")[0] == fault.partition(":")[0]
 
     size = len(content) // 2
     while size and time.monotonic() < end:
@@ -279,7 +315,6 @@ def main() -> int:
         print(json.dumps(figures), flush=True)
         seen: set[str] = set()
         for call, outcome in faults:
-            print(f"{call.name}: {printable(outcome.fault)}", flush=True)
             what = f"{call.name}: {outcome.fault.partition(':')[0]}"
             if what not in seen:
                 seen.add(what)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import stat
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from densing.core.artifacts import sha256_of_data
@@ -172,6 +175,43 @@ def spoil_yaml(content: bytes, draw: random.Random) -> bytes:
     else:
         lines.insert(place, draw.choice(YAML_LINES).encode())
     return b"\n".join(lines)
+
+
+PLACES = (
+    "a folder", "a pipe", "nothing", "empty", "a link to itself", "a link to nothing", "a link to a device", "a socket",
+)  # fmt: skip
+"""What may be in the place of a file."""
+
+
+def put(path: Path, content: bytes, place: str | None) -> None:
+    """Write a file, or make something else in its place."""
+    if place is None or place == "empty":
+        path.write_bytes(b"" if place else content)
+    elif place == "a folder":
+        path.mkdir()
+    elif place == "a pipe":
+        os.mkfifo(path)
+    elif place == "a socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    elif place != "nothing":
+        path.symlink_to({"a link to itself": path.name, "a link to nothing": "nowhere"}.get(place, "/dev/zero"))
+
+
+ENVIRONMENT = (
+    "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DENSING_REGISTRY", "TMPDIR", "COLUMNS", "LINES", "TERM", "LANG",
+    "LC_ALL", "NO_COLOR", "FORCE_COLOR", "MPLCONFIGDIR", "MPLBACKEND", "HF_HOME", "HF_HUB_OFFLINE", "RANK", "WORLD_SIZE",
+    "LOCAL_RANK", "OMP_NUM_THREADS", "PYTHONHASHSEED", "TZ", "_TYPER_COMPLETE_ARGS", "COMP_WORDS", "COMP_CWORD",
+)  # fmt: skip
+
+
+def spoil_environment(draw: random.Random) -> dict[str, str]:
+    """Some variables that the package or a library of it reads, with values that nobody means."""
+    return {
+        name: draw.choice(
+            ["", "0", "-1", "abc", "/nonexistent/x", "l.csv", "relative/x", "x" * 5000, "9" * 40, "\x1b[31m", "\n"]
+        )
+        for name in draw.sample(ENVIRONMENT, draw.choice([1, 1, 2, 4]))
+    }
 
 
 def spoil_arguments(arguments: list[str], draw: random.Random) -> list[str]:

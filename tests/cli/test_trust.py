@@ -228,3 +228,50 @@ def test_units_with_two_readings_are_refused_with_both(densing, arguments, readi
     code, _, err = densing("score", *arguments)
     assert code == 2
     assert all(reading in err for reading in readings), err
+
+
+CURVE = "loss,score\n" + "".join(f"{2.6 - 0.15 * n:.2f},{0.2 + 0.06 * n:.2f}\n" for n in range(10))
+FRAME_SCORES = "benchmark,checkpoint,conditional_loss,score\n" + "".join(
+    f"mmlu,c{n},{0.9 - 0.08 * n:.2f},{0.25 + 0.06 * n:.2f}\n" for n in range(10)
+)
+FRAME_LOSSES = "benchmark,params,tokens,conditional_loss\n" + "".join(
+    f"mmlu,{1e7 * 4**n:g},{1e9 * 2**m:g},{3 * (1e7 * 4**n) ** -0.1 + 5 * (1e9 * 2**m) ** -0.12:.5f}\n"
+    for n in range(4)
+    for m in range(3)
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "readings"),
+    [
+        (("fit", "score", "curve.csv"), ["curve.csv, column score", "0.74%", "74%", "write 74"]),
+        (
+            ("frames", "build", "l.csv", "--scores", "s.csv", "-o", "x", "--tokens", "1e10"),
+            ["s.csv, mmlu", "0.79%", "79%", "write 79"],
+        ),
+    ],
+)
+def test_scores_that_are_all_fractions_are_refused_with_both_readings(densing, tmp_path, command, readings):
+    for name, text in (("curve.csv", CURVE), ("s.csv", FRAME_SCORES), ("l.csv", FRAME_LOSSES)):
+        (tmp_path / name).write_text(text)
+    code, _, err = densing(*command)
+    assert code == 2
+    assert all(reading in err for reading in readings), err
+
+
+SWEEP = "name: {name}\ncheckpoints: [{{model: ck, name: {model}}}]\nsuites: [local]\nsettings: {{{settings}: {{}}}}\n"
+
+
+@pytest.mark.parametrize("places", [("..", "m", "a"), ("s", "..", "a"), ("s", "m", "..")])
+def test_a_sweep_stays_in_its_folder(densing, tmp_path, places):
+    (tmp_path / "s.yaml").write_text(SWEEP.format(**dict(zip(("name", "model", "settings"), places, strict=True))))
+    code, _, err = densing("sweep", "status", "s.yaml")
+    assert code == 2
+    assert "cannot be the name of a file" in err
+
+
+def test_undo_without_a_change_writes_nothing(densing, tmp_path):
+    code, _, err = densing("models", "undo", "--registry", "reg")
+    assert code == 2
+    assert "no change to undo" in err
+    assert not (tmp_path / "reg").exists()

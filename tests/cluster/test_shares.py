@@ -22,6 +22,7 @@ from densing.cluster.run import run_share
 from densing.cluster.status import sweep_status
 from densing.cluster.sweep import Consent, SweepConfig, load_sweep, units_of
 from densing.cluster.worker import Worker
+from densing.core.artifacts import read_json, write_json
 from densing.core.config import config_names, find_config, load
 from densing.core.errors import DensingError, InputError
 from densing.core.lock import hold
@@ -325,3 +326,25 @@ def test_an_engine_that_was_used_before_measures_as_a_new_one(bench: Bench, tmp_
         run.compute(engine, tmp_path / "again" / CACHE)
     assert once.folder is not None
     assert tree(run.folder) == tree(once.folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ended": "2026-01-01"},
+        {"ended": "soon"},
+        {"seconds": 1e300},
+        {"seconds": "nan"},
+        {"failures": [3]},
+        {"failures": None},
+        {"state": "well"},
+    ],
+)
+def test_a_record_that_says_nothing_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+    config = SweepConfig(name="s", checkpoints=["ck"], suites=["local"])
+    (unit,) = units_of(config)
+    UnitRecord("done", "w", "2026-01-01T00:00:00+00:00", 3.0).write(tmp_path, unit)
+    assert sweep_status(config, tmp_path).per_hour == 1200
+    path = tmp_path / "units" / f"{unit.place}.json"
+    write_json(path, "unit", read_json(path, "unit").payload | change)
+    assert sweep_status(config, tmp_path).done == 0

@@ -131,3 +131,16 @@ def test_json_with_brackets_and_digits_in_its_texts_is_read(tmp_path):
     data = {"a": "[{" * 300, "b": "7" * 1000, "c": [[[1]]], "d": "\U0001f600"}
     (tmp_path / "x.json").write_text(json.dumps(data))
     assert parse_json(tmp_path / "x.json") == data
+
+
+def test_no_file_takes_the_place_of_a_pipe_or_a_folder_and_no_folder_that_of_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for name, kind in (("pipe", "a pipe or a device"), ("folder", "a folder")):
+        with pytest.raises(InputError, match=kind), atomic(tmp_path / name):
+            pass
+    with pytest.raises(InputError, match="this is a file"), atomic_folder(tmp_path / "file"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "pipe"]
+    assert (tmp_path / "file").read_text() == "mine"

@@ -244,3 +244,12 @@ def test_the_variants_differ_as_they_say():
     assert pytest.approx(0.09, abs=5e-3) == bare.law().E
     assert bare.law().objective == pytest.approx(4.7e-4, abs=1e-5)
     assert bare.law().objective < best.law().objective < article.law().objective
+
+
+@pytest.mark.parametrize("wrong", ["x", None, -1.0, 10**30, True])
+@pytest.mark.parametrize("column", ["tokens", "conditional_loss"])
+def test_points_that_are_no_numbers_are_refused(frame, column, wrong):
+    losses = frame.losses.astype({column: object})
+    losses.loc[losses.index[3], column] = wrong
+    with pytest.raises(InputError, match=f"{column} = .* must be a positive number"):
+        build_frame(frame.spec, losses, frame.scores)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from densing import FrameSpec, LossLaw, ScoreCurve, build_frame, load_frame
+from densing.core.artifacts import ArtifactError, read_json, write_json
 from densing.core.errors import InputError
 from densing.frame.spec import CurveOptions, ResamplingOptions
 from densing.frame.validation import HELD_OUT, JOINT, keep_validation, read_validation, validate_frame
@@ -135,3 +136,11 @@ def test_its_variant_takes_the_targets_as_points():
     assert frame.losses["params"].max() == 13202396160
     assert len(frame.losses) == 88
     assert (frame.scores["held_out"] == 0).all()
+
+
+@pytest.mark.parametrize(("table", "rows"), [("sizes", [{"left_out": 1.0}]), ("predictions", 3), ("sizes", [[1]])])
+def test_a_validation_that_is_none_is_refused(frame, validation, tmp_path, table, rows):
+    path = keep_validation(frame, validation, tmp_path)
+    write_json(path, "validation", read_json(path, "validation").payload | {table: rows})
+    with pytest.raises(ArtifactError, match="not readable as a validation"):
+        read_validation(frame, tmp_path)
