@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from densing.core.artifacts import write_csv, write_json
 from densing.core.errors import InputError, unknown
 from densing.density.densities import Density, compute_densities
-from densing.density.published import MAIN_PANEL, published_densities, published_subjects
+from densing.density.published import MAIN_PANEL, article_frame, published_densities, published_subjects
 from densing.frame.frame import AVERAGE, JOINT, ReferenceFrame
-from densing.frame.names import ARTICLE_FRAME
 from densing.frame.statuses import Status
 from densing.frame.store import load_frame
 from densing.models.harness import choose_scores
@@ -168,7 +167,7 @@ def compute_density_set(
     if models != "registry" and (benchmark not in (None, AVERAGE) or scores != "vendors"):
         raise InputError("a benchmark or a kind of scores is chosen among the registry's models; add --models registry")
     if models == "published":
-        if not reference.spec.average or set(reference.benchmarks) != set(load_frame(ARTICLE_FRAME).benchmarks):
+        if not reference.spec.average or set(reference.benchmarks) != set(article_frame().benchmarks):
             raise InputError(
                 f"the article's models have no scores on the benchmarks of frame {reference.name}; "
                 "use --models registry"

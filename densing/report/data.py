@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from densing.trend.exponential import Trend
 
+Rows = Mapping[str, Mapping[str, FrameRow]]
+"""Densities and trends by set of models and by name of the frame that reads them."""
 SETS = ("registry", "published")
 FORECAST_DAYS = 180
 """How far past the last model of its frontier a trend is drawn."""
@@ -89,8 +91,8 @@ class ReportData:
     ----------
     frame : ReferenceFrame
         The reference frame of the headline.
-    rows : mapping from set to frame name to FrameRow
-        Densities and trends of each set of models in each frame that can read it.
+    read : callable
+        Returns `rows`; only its first call takes seconds, which what shows no density need not wait for.
     registry : Registry
     highlight : str or None
         A model to point out; it is in the registry.
@@ -99,10 +101,21 @@ class ReportData:
     """
 
     frame: ReferenceFrame
-    rows: Mapping[str, Mapping[str, FrameRow]]
+    read: Callable[[], Rows] = field(repr=False)
     registry: Registry
     highlight: str | None = None
     artifacts: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Rows:
+        """Densities and trends of each set of models in each frame that can read it.
+
+        Raises
+        ------
+        InputError
+            If no model can be read in the frame of the headline.
+        """
+        return self.read()
 
     @cached_property
     def prices(self) -> pd.DataFrame:
@@ -177,7 +190,7 @@ def gather(
     seed: int = 0,
     every_frame: bool = True,
 ) -> ReportData:
-    """Compute what a report needs.
+    """Check what a report is asked to show, and say how the rest of it is computed when it is wanted.
 
     Parameters
     ----------
@@ -195,7 +208,7 @@ def gather(
     Raises
     ------
     InputError
-        If a name is unknown, or no model can be read in the frame.
+        If a name is unknown, or the highlighted model has no density.
     """
     main = load_frame(frame)
     known = load_registry(registry)
@@ -208,7 +221,11 @@ def gather(
                 f"a score on any of {', '.join(main.parts)}" if joint else f"scores on {', '.join(main.spec.average)}"
             )
             raise InputError(f"{highlight} has no density in frame {frame}: it needs {needed}")
-    others = [other for other in load_frames() if other.name not in (frame, main.name)] if every_frame else []
+    return ReportData(main, cache(partial(_read, main, every_frame, registry, seed)), known, highlight)
+
+
+def _read(main: ReferenceFrame, every_frame: bool, registry: Path | None, seed: int) -> Rows:
+    others = [other for other in load_frames() if other.name != main.name] if every_frame else []
     frames = [main, *(other for other in others if set(other.benchmarks) == set(main.benchmarks))]
     rows: dict[str, dict[str, FrameRow]] = {}
     problems = []
@@ -221,7 +238,7 @@ def gather(
         rows[which] = {row.frame.name: row for row in found}
     if not rows:
         raise InputError("; ".join(problems))
-    return ReportData(main, rows, known, highlight)
+    return rows
 
 
 def write_artifacts(data: ReportData, folder: Path) -> dict[str, Path]:
