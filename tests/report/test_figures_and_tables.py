@@ -159,12 +159,24 @@ def test_a_figure_says_what_it_shows_and_what_it_was_drawn_from(data):
 
 
 def test_tables_are_the_same_bytes_twice_and_name_their_source(data):
-    for make in made_of(TABLES, data).values():
+    for name, make in made_of(TABLES, data).items():
         one, two = make(), make()
-        assert (one.csv(), one.markdown(), one.latex()) == (two.csv(), two.markdown(), two.latex())
+        assert (one.csv(), one.markdown(), one.latex(name)) == (two.csv(), two.markdown(), two.latex(name))
         assert one.source
         assert markdown_text(one.source.split(";")[0]) in one.markdown()
-        assert r"\toprule" in one.latex()
+
+
+def test_a_table_for_a_paper_has_a_label_and_a_caption_without_paths_and_goes_on_over_pages(data):
+    environments = {}
+    for name, make in made_of(TABLES, replace(data, artifacts={"densities/x": Path("data/x.csv")})).items():
+        text = make().latex(name)
+        caption = re.search(r"\\caption\{(.*)\}", text)[1]
+        assert rf"\label{{tab:{name}}}" in text
+        assert not re.search(r"\w/\w|\.csv|\.json|texttt", caption), caption
+        assert text.count(r"\toprule") == text.count(r"\begin{tabular}") or text.count(r"\toprule") == 2
+        environments[name] = re.search(r"\\begin\{(\w+)\}", text)[1]
+    assert environments["densities_registry"] == "longtable"
+    assert environments["trend_registry"] == "table"
 
 
 def test_the_numbers_of_a_table_are_those_of_the_set(data):
@@ -189,12 +201,12 @@ def test_hostile_names_are_only_text(data):
     trend = fit_trend(chosen.dates, chosen.values, models=chosen.names, replicates=200)
     row = replace(data.row("registry"), densities=chosen, trend=trend)
     hostile = replace(data, read=lambda: {"registry": {data.frame.name: row}}, highlight=None)
-    for make in made_of(TABLES, hostile).values():
+    for name, make in made_of(TABLES, hostile).items():
         table = make()
         for cells in csv.reader(io.StringIO(table.csv())):
             assert not any(cell.startswith(("=", "@", "\t")) for cell in cells)
         assert "<script>" not in table.markdown()
-        assert "\\textbf{x}" not in table.latex()
+        assert "\\textbf{x}" not in table.latex(name)
     figure = density_figure(chosen, trend, highlight=HOSTILE[0])
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg")
