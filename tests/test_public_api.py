@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
 from importlib import import_module
 from pkgutil import walk_packages
 
 import pytest
 
 import densing
+from densing.core.results import Result
 
 
 @pytest.mark.parametrize("name", densing.__all__)
@@ -21,6 +23,51 @@ def test_every_public_name_is_documented_and_typed(name):
         assert signature.return_annotation is not inspect.Signature.empty
         assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
         assert name in densing.__doc__
+
+
+@pytest.fixture(scope="module")
+def results():
+    """One of each kind of result."""
+    frame = densing.load_frame("densing-law-2025-tied")
+    models = densing.compute_density_set("densing-law-2025", "published")
+    found = [
+        frame, frame.law_fit("mmlu"), frame.law("mmlu"), frame.curve_fit("mmlu"), frame.curve("mmlu"),
+        densing.load_registry(), models, models.details[0], densing.fit_density_trend(models, replicates=200),
+        densing.compare(["Llama-2-7B", "Qwen2.5-7B"])[-1],
+    ]  # fmt: skip
+    return {kind: one for kind in PUBLIC_RESULTS for one in found if isinstance(one, getattr(densing, kind))}
+
+
+PUBLIC_RESULTS = [
+    name for name in densing.__all__ if inspect.isclass(kind := getattr(densing, name)) and issubclass(kind, Result)
+]
+
+
+@pytest.mark.parametrize("name", PUBLIC_RESULTS)
+def test_a_result_shows_itself_in_a_line_in_a_notebook_and_as_a_frame(results, name):
+    found = results[name]
+    assert re.fullmatch(r"<\w+: .+>", repr(found))
+    assert len(repr(found)) < 250
+    assert not re.search(r"\bnp\.|array\(|0x[0-9a-f]", repr(found))
+    rows = found.to_frame()
+    assert len(rows) >= 1
+    assert len(rows.columns) >= 4
+    assert found.to_dict()
+    assert "<table" in found._repr_html_() or "<pre" in found._repr_html_()
+
+
+def test_every_class_is_a_result_or_what_one_is_asked_with():
+    classes = {name for name in densing.__all__ if inspect.isclass(getattr(densing, name))}
+    assert classes - set(PUBLIC_RESULTS) == {"FrameSpec", "Size", "Subject"}
+    assert len(PUBLIC_RESULTS) == 10
+
+
+def test_a_name_from_elsewhere_is_text_in_a_notebook():
+    frame = densing.load_frame("densing-law-2025-tied")
+    mine = densing.Subject("<img src=x>", densing.Size(non_embedding=3e9), {"mmlu": 58})
+    for found in densing.compare(["Qwen2.5-7B", mine], frame):
+        assert "<img" not in found._repr_html_()
+        assert "<img" not in found.density._repr_html_()
 
 
 def test_help_lists_them():

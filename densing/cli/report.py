@@ -41,7 +41,7 @@ def report(
     ] = Width.DOUBLE,
     formats: Annotated[
         str, typer.Option("--format", help="Formats of the figures, separated by commas: pdf, svg, png.")
-    ] = "png,svg,pdf",
+    ] = "pdf,png",
     registry: RegistryFolder = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws that the intervals are made from.")] = 0,
     json: JsonFlag = False,

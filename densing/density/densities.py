@@ -16,6 +16,7 @@ from densing.core.arrays import FloatArray
 from densing.core.draw_shares import DrawShares
 from densing.core.errors import InputError, unknown
 from densing.core.intervals import Interval, hull, percentile_interval
+from densing.core.results import Result
 from densing.core.units import short_count
 from densing.density.noise import own_generator
 from densing.density.panel import read_together, size_bounds
@@ -27,15 +28,15 @@ from densing.models.size import Size
 from densing.models.subject import Answers, Subject
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 DEFAULT_HARDWARE = "rtx-4090-article"
 _DISAGREES = 2.0
 """Standard deviations of the scatter from which on a benchmark is said to disagree."""
 
 
-@dataclass(frozen=True)
-class Density:
+@dataclass(frozen=True, repr=False)
+class Density(Result):
     """How much effective size a model packs into each of its parameters.
 
     Attributes
@@ -87,6 +88,12 @@ class Density:
     draws_conditional: FloatArray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
     @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        of = f"{self.model or 'model'} on {self.benchmark} in frame {self.frame}"
+        return f"{of}: ρ = {self.text} (95% {self.interval}), {self.status}"
+
+    @property
     def shares(self) -> DrawShares:
         """Shares of the full draws that are missing and out of range."""
         return _shares(self.draws)
@@ -133,12 +140,6 @@ class Density:
             "notes": "; ".join(self.notes),
         }
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row."""
-        import pandas as pd
-
-        return pd.DataFrame([self.to_dict()])
-
     def __str__(self) -> str:
         source = f"score {self.score:.4g}" if np.isfinite(self.score) else "measured loss"
         if self.benchmark == JOINT:
@@ -154,11 +155,6 @@ class Density:
             *(f"  {note}" for note in self.notes),
         ]
         return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(str(self))}</pre>"
 
 
 def _shares(draws: FloatArray) -> DrawShares:

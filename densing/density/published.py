@@ -65,15 +65,30 @@ def published_subjects(frame: ReferenceFrame | None = None) -> list[Subject]:
     frame : ReferenceFrame, optional
         Frame that the published densities are read in; ``densing-law-2025`` where not given.
     """
+    return list(_published_subjects()) if frame is None else _subjects_in(frame)
+
+
+@lru_cache(maxsize=1)
+def _published_subjects() -> tuple[Subject, ...]:
+    return tuple(_subjects_in(article_frame()))
+
+
+@lru_cache(maxsize=1)
+def article_frame() -> ReferenceFrame:
+    """The frame of the article's own points, in which its densities are read."""
+    from densing.frame.store import load_frame
+
+    return load_frame(ARTICLE_FRAME)
+
+
+def _subjects_in(frame: ReferenceFrame) -> list[Subject]:
     from densing.density.densities import DEFAULT_HARDWARE
     from densing.density.weighing import load_hardware, weigh
     from densing.frame.frame import AVERAGE
-    from densing.frame.store import load_frame
     from densing.models.registry import load_registry
     from densing.models.size import Size
     from densing.models.subject import Subject
 
-    frame = frame or load_frame(ARTICLE_FRAME)
     labels = {entry.published_label: entry for entry in load_registry(FOLDER / "none").models.values()}
     hardware = load_hardware(DEFAULT_HARDWARE)
     subjects = []

@@ -16,6 +16,7 @@ import numpy as np
 from densing.core.arrays import FloatArray
 from densing.core.errors import InputError
 from densing.core.intervals import Interval, percentile_interval
+from densing.core.results import Result
 from densing.density.densities import Density, compute_every_density
 from densing.density.subjects import find_subject
 from densing.frame.frame import ReferenceFrame
@@ -74,8 +75,8 @@ def ratio(first: FloatArray, second: FloatArray, values: tuple[float, float]) ->
     return Ratio(value, percentile_interval(drawn), denser, undecided)
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Result):
     """Two models on one benchmark, on the frame's average, or by all of their scores.
 
     Attributes
@@ -92,6 +93,13 @@ class Comparison:
     reference: Density
     ratio: Ratio
     paired_items: int = 0
+
+    @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        one = self.density
+        of = f"{one.model} over {self.reference.model} on {one.benchmark} in frame {one.frame}"
+        return f"{of}: {self.ratio.value:.3g} (95% {self.ratio.interval})"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the draws, for tables and JSON."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from densing.core.artifacts import write_csv, write_json
 from densing.core.errors import InputError, unknown
+from densing.core.results import Result
 from densing.density.densities import Density, compute_densities
-from densing.density.published import MAIN_PANEL, published_densities, published_subjects
+from densing.density.published import MAIN_PANEL, article_frame, published_densities, published_subjects
 from densing.frame.frame import AVERAGE, JOINT, ReferenceFrame
-from densing.frame.names import ARTICLE_FRAME
 from densing.frame.statuses import Status
 from densing.frame.store import load_frame
 from densing.models.harness import choose_scores
@@ -33,8 +33,8 @@ _AT_ONCE = 500
 """Models whose draws are computed together; more would only take memory."""
 
 
-@dataclass(frozen=True)
-class DensitySet:
+@dataclass(frozen=True, repr=False)
+class DensitySet(Result):
     """Models, their release dates and densities.
 
     Attributes
@@ -74,6 +74,11 @@ class DensitySet:
     incomplete: Mapping[str, np.datetime64] = field(default_factory=dict, repr=False)
     groups: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     partial: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        return f"{self.title}, {len(self.names)} of them, {self.in_range.sum()} in range"
 
     def between(self, since: dt.date | None, until: dt.date | None) -> DensitySet:
         """Models released on or after `since` and before `until`; those without a date stay, for a trend to count."""
@@ -168,7 +173,7 @@ def compute_density_set(
     if models != "registry" and (benchmark not in (None, AVERAGE) or scores != "vendors"):
         raise InputError("a benchmark or a kind of scores is chosen among the registry's models; add --models registry")
     if models == "published":
-        if not reference.spec.average or set(reference.benchmarks) != set(load_frame(ARTICLE_FRAME).benchmarks):
+        if not reference.spec.average or set(reference.benchmarks) != set(article_frame().benchmarks):
             raise InputError(
                 f"the article's models have no scores on the benchmarks of frame {reference.name}; "
                 "use --models registry"

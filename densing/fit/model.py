@@ -17,6 +17,7 @@ import numpy as np
 
 from densing.core.arrays import FloatArray, IntArray
 from densing.core.intervals import Interval
+from densing.core.results import Result
 from densing.fit.bootstrap import Kind, Resampling, leverage
 from densing.fit.profile import Problem, Profile, Quantity, likelihood_interval, profile_costs, region_limit
 from densing.fit.status import FitStatus
@@ -89,8 +90,8 @@ class Draws:
         return np.where(known[:, None], self.constants[rows, chosen], np.nan)
 
 
-@dataclass(frozen=True)
-class FittedModel(ABC, Generic[OptimumT]):
+@dataclass(frozen=True, repr=False)
+class FittedModel(Result, ABC, Generic[OptimumT]):
     """Everything the data say about a law or a curve.
 
     Attributes
@@ -295,6 +296,12 @@ class FittedModel(ABC, Generic[OptimumT]):
             for index, optimum in enumerate(self.optima)
         ]
         return pd.DataFrame(rows, index=[f"optimum {i + 1}" for i in range(len(rows))])
+
+    @property
+    def brief(self) -> str:
+        """The fit's status, and its best optimum in a few words."""
+        others = f", and {len(self.optima) - 1} other optima" if len(self.optima) > 1 else ""
+        return f"{self.title}, {self.status}: {self.describe(self.best)}{others}"
 
     def __str__(self) -> str:
         table = self.to_frame().to_string(float_format=_short)

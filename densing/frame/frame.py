@@ -19,6 +19,7 @@ from densing.core.arrays import FloatArray
 from densing.core.errors import InputError, unknown
 from densing.core.text import shortened
 from densing.core.units import LARGEST
+from densing.core.results import Result
 from densing.fit.hold_out import with_held_out
 from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
 from densing.fit.loss_law.forms import Form
@@ -47,8 +48,8 @@ _AS_FAR = 100.0
 DrawSource = Callable[["ReferenceFrame", str], FrameDraws]
 
 
-@dataclass(frozen=True)
-class ReferenceFrame:
+@dataclass(frozen=True, repr=False)
+class ReferenceFrame(Result):
     """Loss laws, score curves and D₀; see `build_frame` and `densing.frame.store.load_frame`.
 
     Attributes
@@ -70,6 +71,11 @@ class ReferenceFrame:
     scores: pd.DataFrame = field(repr=False)
     made_from: dict[str, str] = field(default_factory=dict, repr=False)
     draw_source: DrawSource | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        return f"{self.name}, {self.spec.read_at}, with laws and curves of {', '.join(self.benchmarks)}"
 
     @property
     def name(self) -> str:
@@ -481,8 +487,9 @@ class ReferenceFrame:
         head += "".join(f"  warning: {warning}\n" for warning in self.warnings)
         return head + self.describe().to_string(index=False, float_format=lambda value: f"{value:.5g}")
 
-    def _repr_html_(self) -> str:
-        return f"<p><b>{self.name}</b>, {self.spec.read_at}</p>" + self.describe().to_html(index=False)
+    def to_frame(self) -> pd.DataFrame:
+        """What `describe` returns."""
+        return self.describe()
 
 
 def build_frame(

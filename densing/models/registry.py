@@ -22,6 +22,7 @@ from densing.core.config import Config
 from densing.core.errors import InputError, unknown
 from densing.core.files import parse_csv
 from densing.core.paths import DATA
+from densing.core.results import Result
 from densing.models.benchmarks import benchmark_name, load_benchmarks
 from densing.models.size import Size
 from densing.models.subject import Subject
@@ -149,8 +150,8 @@ class ScoreEntry(Config):
         return self.protocol_matches or ("yes" if self.shots in load_benchmarks()[self.benchmark].shots else "no")
 
 
-@dataclass(frozen=True)
-class Registry:
+@dataclass(frozen=True, repr=False)
+class Registry(Result):
     """Models and their scores.
 
     Attributes
@@ -168,8 +169,10 @@ class Registry:
     model_lines: Mapping[str, str] = field(default_factory=dict, repr=False)
     score_lines: tuple[str, ...] = field(default=(), repr=False)
 
-    def __repr__(self) -> str:
-        return f"Registry of {len(self.models)} models and {len(self.scores)} scores"
+    @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        return f"{len(self.models)} models and {len(self.scores)} scores"
 
     @cached_property
     def _by_any_name(self) -> dict[str, str]:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from densing.core.errors import InputError
 from densing.core.files import atomic_folder
-from densing.core.progress import progress_bar
+from densing.core.progress import Bar, progress_bars
 from densing.frame.names import RECOMMENDED_FRAME
-from densing.report.contents import FIGURES, TABLES, Needs, chosen_parts, made_of
-from densing.report.data import ReportData, gather, write_artifacts
-from densing.report.figures.style import DOUBLE, FORMATS, save_all
+from densing.report.beside import beside
+from densing.report.contents import FIGURES, TABLES, Needs, Part, chosen_parts, made_of
+from densing.report.data import SETS, ReportData, gather, write_artifacts
+from densing.report.figures.style import DOUBLE, USUAL_FORMATS, save_all
 from densing.report.page.build import write_page
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from densing.report.tables import Table
 
 MARK = ".densing-report"
 """A file of this name marks a folder as a report, which a newer report may replace."""
@@ -33,7 +33,7 @@ def build_report(
     highlight: str | None = None,
     only: Sequence[str] = (),
     width: float = DOUBLE,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = USUAL_FORMATS,
     registry: Path | None = None,
     seed: int = 0,
 ) -> list[Path]:
@@ -72,41 +72,68 @@ def build_report(
     figures, tables = chosen_parts(only)
     every_frame = any(part.needs is Needs.FRAMES for part in (*figures.values(), *tables.values()))
     data = gather(frame, highlight=highlight, registry=registry, seed=seed, every_frame=every_frame)
-    if only:
-        made = made_of(figures, data, width=width), made_of(tables, data)
-        if not any(made):
-            raise InputError(f"there are no data for {', '.join(only)}; a card needs --highlight")
-        with writable(out):
-            return _write(out, *made, formats=formats)
-    with replacing(out) as folder:
-        fill(folder, data, width=width, formats=formats)
-    return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file() and path.name != MARK)
+    if not only:
+        with replacing(out) as folder:
+            fill(folder, data, width=width, formats=formats)
+        return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file() and path.name != MARK)
+    with writable(out):
+        written = _write(out, data, figures, tables, width=width, formats=formats)
+    if not written:
+        raise InputError(f"there are no data for {', '.join(only)}; a card needs --highlight")
+    return written
 
 
-def fill(folder: Path, data: ReportData, *, width: float = DOUBLE, formats: Sequence[str] = FORMATS) -> None:
+def fill(folder: Path, data: ReportData, *, width: float = DOUBLE, formats: Sequence[str] = USUAL_FORMATS) -> None:
     """Write every artifact, figure and table of a report, and its page, into a folder."""
-    data = replace(data, artifacts=write_artifacts(data, folder))
-    _write(folder, made_of(FIGURES, data, width=width), made_of(TABLES, data), formats=formats)
-    write_page(folder / "index.html", data)
+    _write(folder, data, FIGURES, TABLES, width=width, formats=formats, whole=True)
 
 
 def _write(
     folder: Path,
-    figures: Mapping[str, Callable[[], Figure]],
-    tables: Mapping[str, Callable[[], Table]],
+    data: ReportData,
+    figures: Mapping[str, Part],
+    tables: Mapping[str, Part],
     *,
+    width: float,
     formats: Sequence[str],
+    whole: bool = False,
 ) -> list[Path]:
-    """Draw and tabulate, and return the files that were written, relative to the folder."""
-    written = []
-    with progress_bar("drawing the report", total=len(figures) + len(tables)) as bar:
-        for name, draw in figures.items():
-            written += save_all(draw(), folder / "figures" / name, formats)
+    """Draw and tabulate, with artifacts and page for a whole report; return the files of figures and tables.
+
+    What needs no densities is drawn while they are computed, and one set's figures beside the other's. What a table
+    shows too is drawn where the table is made, so that it is computed once.
+    """
+    apart = {name: part for name, part in figures.items() if not part.needs.densities and name not in tables}
+    early = made_of(apart, data, width=width)
+    with progress_bars() as add:
+        with beside(partial(_draw, early, folder, formats)) if early else nullcontext():
+            if whole:
+                data = replace(data, artifacts=write_artifacts(data, folder))
+            drawn = made_of({name: part for name, part in figures.items() if name not in apart}, data, width=width)
+            tabulated = made_of(tables, data)
+            bar = add("drawing the report", len(early) + len(drawn) + len(tabulated))
+            second = {name: draw for name, draw in drawn.items() if name.endswith(f"_{SETS[-1]}")}
+            with beside(partial(_draw, second, folder, formats)) if second else nullcontext():
+                _draw({name: draw for name, draw in drawn.items() if name not in second}, folder, formats, bar)
+                written = []
+                for name, tabulate in tabulated.items():
+                    written += tabulate().write(folder / "tables", name)
+                    bar.advance()
+                if whole:
+                    write_page(folder / "index.html", data)
+            bar.advance(len(second))
+        bar.advance(len(early))
+    named = [folder / "figures" / f"{name}.{kind}" for name in (*early, *drawn) for kind in formats]
+    return [path.relative_to(folder) for path in (*named, *written)]
+
+
+def _draw(
+    figures: Mapping[str, Callable[[], Figure]], folder: Path, formats: Sequence[str], bar: Bar | None = None
+) -> None:
+    for name, draw in figures.items():
+        save_all(draw(), folder / "figures" / name, formats)
+        if bar is not None:
             bar.advance()
-        for name, tabulate in tables.items():
-            written += tabulate().write(folder / "tables", name)
-            bar.advance()
-    return [path.relative_to(folder) for path in written]
 
 
 def check_replaceable(out: Path) -> None:

@@ -19,11 +19,17 @@ class Needs(Enum):
     """What the function behind a figure or a table is called with."""
 
     FRAME = "the reference frame of the headline"
+    PUBLISHED = "what the report holds without a density: the registry, and what the article published"
     REPORT = "everything the report is made of"
     SET = "everything, and the name of a set of models; it is made once for each set"
     FRAMES = "the same, with the set read in every frame"
     TREND = "the same, for each set that has a trend in the frame of the headline"
     HIGHLIGHT = "everything, with a model to point out; without one it is not made"
+
+    @property
+    def densities(self) -> bool:
+        """Whether densities have to be computed first."""
+        return self not in (Needs.FRAME, Needs.PUBLISHED)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ FIGURES: Mapping[str, Part] = {
         "The doubling time of a set of models under every reference frame.",
     ),
     "capabilities": Part(
-        "figures.capabilities:capabilities_figure", Needs.REPORT,
+        "figures.capabilities:capabilities_figure", Needs.PUBLISHED,
         "Which capabilities get denser: the doubling time of every benchmark by ladders and without one.",
     ),
     "ratios": Part(
@@ -81,19 +87,19 @@ FIGURES: Mapping[str, Part] = {
         "The objective of the loss law along its exponent α.",
     ),
     "known_sizes": Part(
-        "figures.known_sizes:known_sizes_figure", Needs.REPORT,
+        "figures.known_sizes:known_sizes_figure", Needs.PUBLISHED,
         "The sizes that OLMo's ladder gives models of known size, over the true ones.",
     ),
     "compression": Part(
-        "figures.compression:compression_figure", Needs.REPORT,
+        "figures.compression:compression_figure", Needs.PUBLISHED,
         "Compressed models beside the models they were made from.",
     ),
     "prices": Part(
-        "figures.prices:price_figure", Needs.REPORT,
+        "figures.prices:price_figure", Needs.PUBLISHED,
         "Prices per token over time, and how fast the cheapest falls.",
     ),
     "before_after_chatgpt": Part(
-        "figures.slope_change:change_figure", Needs.REPORT,
+        "figures.slope_change:change_figure", Needs.PUBLISHED,
         "Densities on MMLU before and after ChatGPT, each with its own trend.",
     ),
     "card": Part(
@@ -109,10 +115,12 @@ TABLES: Mapping[str, Part] = {
     "trend": Part("tables:trend_table", Needs.TREND, "The models on the frontier of a set, and the line through them."),
     "corollaries": Part("tables:corollaries_table", Needs.REPORT, "What follows from the trend, beside the article."),
     "capabilities": Part(
-        "tables:capabilities_table", Needs.REPORT, "Which capabilities get denser, by ladders and without one."
+        "tables:capabilities_table", Needs.PUBLISHED, "Which capabilities get denser, by ladders and without one."
     ),
-    "compression": Part("tables:compression_table", Needs.REPORT, "Compressed models and their parents."),
-    "harnesses": Part("tables:harnesses_table", Needs.REPORT, "How far vendors' scores lie above those of a harness."),
+    "compression": Part("tables:compression_table", Needs.PUBLISHED, "Compressed models and their parents."),
+    "harnesses": Part(
+        "tables:harnesses_table", Needs.PUBLISHED, "How far vendors' scores lie above those of a harness."
+    ),
 }
 """Every table by the name of its files, in the same way."""
 
@@ -157,7 +165,7 @@ def _calls(name: str, needs: Needs, data: ReportData) -> dict[str, tuple[Any, ..
     """Arguments of each call of a part, by the name of the files that it fills."""
     if needs is Needs.FRAME:
         return {name: (data.frame,)}
-    if needs is Needs.REPORT or (needs is Needs.HIGHLIGHT and data.card is not None):
+    if needs in (Needs.PUBLISHED, Needs.REPORT) or (needs is Needs.HIGHLIGHT and data.card is not None):
         return {name: (data,)}
     if needs in (Needs.SET, Needs.FRAMES):
         return {f"{name}_{which}": (data, which) for which in data.rows}

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from densing.article.corollaries import Corollary, compression_table, compute_corollaries, mmlu_change, price_trend
 from densing.core.errors import InputError
-from densing.density.densities import Density
 from densing.density.published import api_prices
 from densing.density.sets import write_densities, write_trend
 from densing.frame.frame import JOINT, ReferenceFrame
@@ -24,6 +19,7 @@ from densing.models.registry import ModelEntry, Registry, load_registry
 from densing.trend.capabilities import Capabilities, compute_capabilities
 from densing.trend.change import SlopeChange
 from densing.trend.frontier import ORIGIN
+from densing.trend.rank import Placement, rank_model
 from densing.trend.rulers import FrameRow, compare_frames
 
 if TYPE_CHECKING:
@@ -31,54 +27,11 @@ if TYPE_CHECKING:
 
     from densing.trend.exponential import Trend
 
+Rows = Mapping[str, Mapping[str, FrameRow]]
+"""Densities and trends by set of models and by name of the frame that reads them."""
 SETS = ("registry", "published")
 FORECAST_DAYS = 180
 """How far past the last model of its frontier a trend is drawn."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One model among the models of a set that have a density in the frame.
-
-    Attributes
-    ----------
-    density : Density
-        Of the model, which may be out of the frame's range.
-    others : tuple of Density
-        The other models in range, the densest first.
-    date : date
-        The model's release.
-    released : tuple of Density
-        Those of the others that were out by that date.
-    """
-
-    density: Density
-    others: tuple[Density, ...]
-    date: dt.date
-    released: tuple[Density, ...]
-
-    @property
-    def place(self) -> int:
-        """How many of the others are denser than the model, or than its bound where it is out of range."""
-        known = self.density.value if math.isfinite(self.density.value) else self.density.bound
-        return sum(one.value > known for one in self.others)
-
-    def neighbours(self, each_way: int = 4) -> list[Density]:
-        """Return the model with those next to it in rank, the densest first."""
-        ranked = [*self.others[: self.place], self.density, *self.others[self.place :]]
-        return ranked[max(0, self.place - each_way) : self.place + each_way + 1]
-
-    @property
-    def text(self) -> str:
-        """The model's density, its rank, and its percentile at its release; no rank out of range."""
-        name, density = self.density.model or "this model", self.density
-        if not math.isfinite(density.value):
-            return f"{name}: ρ {density.text}, not ranked: {density.status}"
-        rank = f"{name}: ρ = {density.text}, rank {self.place + 1} of {len(self.others) + 1} in range"
-        if not self.released:
-            return f"{rank}, the first of them"
-        share = sum(one.value < density.value for one in self.released) / len(self.released)
-        return f"{rank}, denser than {share:.0%} of the {len(self.released)} out by {self.date}"
 
 
 @dataclass(frozen=True)
@@ -89,8 +42,8 @@ class ReportData:
     ----------
     frame : ReferenceFrame
         The reference frame of the headline.
-    rows : mapping from set to frame name to FrameRow
-        Densities and trends of each set of models in each frame that can read it.
+    read : callable
+        Returns `rows`; only its first call takes seconds, which what shows no density need not wait for.
     registry : Registry
     highlight : str or None
         A model to point out; it is in the registry.
@@ -99,10 +52,21 @@ class ReportData:
     """
 
     frame: ReferenceFrame
-    rows: Mapping[str, Mapping[str, FrameRow]]
+    read: Callable[[], Rows] = field(repr=False)
     registry: Registry
     highlight: str | None = None
     artifacts: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> Rows:
+        """Densities and trends of each set of models in each frame that can read it.
+
+        Raises
+        ------
+        InputError
+            If no model can be read in the frame of the headline.
+        """
+        return self.read()
 
     @cached_property
     def prices(self) -> pd.DataFrame:
@@ -151,22 +115,16 @@ class ReportData:
         """Doubling times of the registry's models since Llama-1, by benchmark and ruler."""
         return compute_capabilities(self.registry, since=ORIGIN)
 
-    @property
-    def card(self) -> Standing | None:
-        """Where the model to point out stands; None without such a model, or where it has no density."""
+    @cached_property
+    def card(self) -> Placement | None:
+        """Where the model to point out stands; None without one, without its date, or with nothing to rank it among."""
         if self.highlight is None:
             return None
         chosen, date = self.row(self.main_set).densities, self.registry.entry(self.highlight).release_date
         found = next((one for one in chosen.details if one.model == self.highlight), None)
-        if found is None or date is None:
+        if found is None or date is None or len(chosen.details) < 2:
             return None
-        dated = sorted(
-            ((one, day) for one, day in zip(chosen.details, chosen.dates, strict=True)
-             if one is not found and math.isfinite(one.value)),
-            key=lambda pair: -pair[0].value,
-        )  # fmt: skip
-        others = tuple(one for one, _ in dated)
-        return Standing(found, others, date, tuple(one for one, day in dated if day <= np.datetime64(date, "D")))
+        return rank_model(found, date, chosen)
 
 
 def gather(
@@ -177,7 +135,7 @@ def gather(
     seed: int = 0,
     every_frame: bool = True,
 ) -> ReportData:
-    """Compute what a report needs.
+    """Check what a report is asked to show, and say how the rest of it is computed when it is wanted.
 
     Parameters
     ----------
@@ -195,7 +153,7 @@ def gather(
     Raises
     ------
     InputError
-        If a name is unknown, or no model can be read in the frame.
+        If a name is unknown, or the highlighted model has no density.
     """
     main = load_frame(frame)
     known = load_registry(registry)
@@ -208,7 +166,11 @@ def gather(
                 f"a score on any of {', '.join(main.parts)}" if joint else f"scores on {', '.join(main.spec.average)}"
             )
             raise InputError(f"{highlight} has no density in frame {frame}: it needs {needed}")
-    others = [other for other in load_frames() if other.name not in (frame, main.name)] if every_frame else []
+    return ReportData(main, cache(partial(_read, main, every_frame, registry, seed)), known, highlight)
+
+
+def _read(main: ReferenceFrame, every_frame: bool, registry: Path | None, seed: int) -> Rows:
+    others = [other for other in load_frames() if other.name != main.name] if every_frame else []
     frames = [main, *(other for other in others if set(other.benchmarks) == set(main.benchmarks))]
     rows: dict[str, dict[str, FrameRow]] = {}
     problems = []
@@ -221,7 +183,7 @@ def gather(
         rows[which] = {row.frame.name: row for row in found}
     if not rows:
         raise InputError("; ".join(problems))
-    return ReportData(main, rows, known, highlight)
+    return rows
 
 
 def write_artifacts(data: ReportData, folder: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from densing.core.files import atomic
 from densing.core.intervals import Interval
-from densing.core.text import harmless, latex_text, markdown_text
+from densing.core.text import harmless, latex_text, markdown_text, one_line
 from densing.core.units import short_count
 from densing.density.sets import INCOMPLETE
 from densing.trend.exponential import AT_CHANCE, DAYS_PER_MONTH, TOO_DENSE, left_out_lines
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from densing.report.data import ReportData
+
+_LONGEST_ON_A_PAGE = 40
+"""Rows of a table in LaTeX that does not go on over pages."""
+_LONGEST_IN_A_LINE = 30
+"""Letters of a cell in LaTeX that is not broken into lines."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +59,26 @@ class Table:
             lines.append(f"| {' | '.join(markdown_text(str(cell)) for cell in row)} |")
         return "\n".join([*lines, "", f"Numbers: {markdown_text(self.source)}", ""])
 
-    def latex(self) -> str:
-        """Return a LaTeX table in the style of booktabs, with caption and source."""
-        header = " & ".join(latex_text(str(column)) for column in self.shown)
-        body = [
-            " & ".join(latex_text(str(cell)) for cell in row) + r" \\" for row in self.shown.itertuples(index=False)
-        ]
-        alignment = "".join("l" if not _numeric(self.shown[column]) else "r" for column in self.shown)
-        return "\n".join(
-            [
-                r"\begin{table}",
-                rf"\caption{{{latex_text(self.title)}. Numbers: \texttt{{{latex_text(self.source)}}}}}",
-                rf"\begin{{tabular}}{{{alignment}}}",
-                r"\toprule",
-                rf"{header} \\",
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                r"\end{table}",
-                "",
-            ]
+    def latex(self, name: str) -> str:
+        """Return a LaTeX table in the style of booktabs, labelled ``tab:name``; a long one goes on over pages."""
+        shown = self.shown.rename(columns=lambda column: latex_text(str(column)))
+        shown = shown.map(lambda cell: latex_text(str(cell)))
+        text = shown.style.hide(axis="index").to_latex(
+            environment="longtable" if len(shown) > _LONGEST_ON_A_PAGE else None,
+            column_format="".join(_alignment(self.shown[column]) for column in self.shown),
+            caption=f"{latex_text(self.title)}.",
+            label=f"tab:{name}",
+            hrules=True,
         )
+        return f"% Numbers: {one_line(self.source)}\n{text}"
 
     def write(self, folder: Path, name: str) -> list[Path]:
         """Write the table in all three forms, as files of one name, and return their paths."""
-        forms: dict[str, Callable[[], str]] = {"csv": self.csv, "md": self.markdown, "tex": self.latex}
+        forms: dict[str, Callable[[], str]] = {
+            "csv": self.csv,
+            "md": self.markdown,
+            "tex": lambda: self.latex(name),
+        }
         paths = []
         for ending, make in forms.items():
             path = folder / f"{name}.{ending}"
@@ -89,8 +88,11 @@ class Table:
         return paths
 
 
-def _numeric(column: pd.Series[Any]) -> bool:
-    return all(str(cell)[:1] in "0123456789<>–" or str(cell) in ("", "nan") for cell in column)
+def _alignment(column: pd.Series[Any]) -> str:
+    """Return how LaTeX sets a column: numbers to the right, text to the left, sentences in lines."""
+    if max(len(str(cell)) for cell in column) > _LONGEST_IN_A_LINE:
+        return r"p{0.2\linewidth}"
+    return "r" if all(str(cell)[:1] in "0123456789<>–" or str(cell) == "" for cell in column) else "l"
 
 
 def densities_table(data: ReportData, which: str) -> Table:
@@ -102,7 +104,7 @@ def densities_table(data: ReportData, which: str) -> Table:
             "model": detail["model"],
             "released": detail["release_date"],
             "size": short_count(detail["size"]),
-            "average score (%)": f"{detail['score']:.1f}",
+            **({"average score (%)": f"{detail['score']:.1f}"} if frame["score"].notna().any() else {}),
             "N̂": short_count(detail["effective_size"]) if np.isfinite(detail["effective_size"]) else "",
             "density ρ": _density_text(detail),
             "95% full": str(Interval(detail["density_low"], detail["density_high"])),

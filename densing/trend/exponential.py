@@ -15,6 +15,7 @@ from densing.core.arrays import FloatArray
 from densing.core.draw_shares import DrawShares
 from densing.core.errors import InputError
 from densing.core.intervals import Interval, hull
+from densing.core.results import Result
 from densing.fit.status import FitError
 from densing.trend.clusters import SlopeDistribution, slope_distribution
 from densing.trend.frontier import Dates, days_since, draw_line, frontier_rule, frontier_slopes, least_squares_slopes
@@ -36,8 +37,8 @@ _FEW = 5
 """Names that are printed without being asked for."""
 
 
-@dataclass(frozen=True)
-class Trend:
+@dataclass(frozen=True, repr=False)
+class Trend(Result):
     """An exponential through the frontier.
 
     Attributes
@@ -98,6 +99,12 @@ class Trend:
     groups: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     censored_models: int = 0
     distribution: SlopeDistribution | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        found = self._findings()[0 if self.censored else 1]
+        return f"{found}; {len(self.members)} of {len(self.models)} models on the frontier"
 
     def _with_draws(self, draws: FloatArray, draws_conditional: FloatArray | None) -> Trend:
         """Return the trend with the errors of the densities in its intervals."""
@@ -339,12 +346,6 @@ class Trend:
             "first_date": self.first_date.isoformat(),
             "last_date": self.last_date.isoformat(),
         }
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row."""
-        import pandas as pd
-
-        return pd.DataFrame([self.to_dict()])
 
     @property
     def interval_name(self) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from densing import __version__
 from densing.core.arrays import BoolArray, FloatArray
@@ -189,6 +188,8 @@ def rank_all(densities: DensitySet) -> list[Rank | None]:
     list of Rank or None
         In the order of the set.
     """
+    from scipy.stats import rankdata
+
     assert densities.draws is not None
     known = np.flatnonzero(~np.isnan(densities.values))
     draws = densities.draws[:, known]

@@ -51,8 +51,8 @@ def made_set(names, scores, start=dt.date(2023, 3, 1)):
     )  # fmt: skip
 
 
-def test_the_figures_are_those_wanted_in_three_formats(built, data):
-    wanted = {f"{name}.{kind}" for name in made_of(FIGURES, data) for kind in ("png", "svg", "pdf")}
+def test_the_figures_are_those_wanted_in_the_usual_formats(built, data):
+    wanted = {f"{name}.{kind}" for name in made_of(FIGURES, data) for kind in ("pdf", "png")}
     assert {path.name for path in (built / "figures").iterdir()} == wanted
     assert {"ladder", "score_curves", "profiles", "density_registry", "density_published", "frames_published",
             "compression", "prices", "before_after_chatgpt", "card"} <= set(made_of(FIGURES, data))  # fmt: skip
@@ -159,12 +159,24 @@ def test_a_figure_says_what_it_shows_and_what_it_was_drawn_from(data):
 
 
 def test_tables_are_the_same_bytes_twice_and_name_their_source(data):
-    for make in made_of(TABLES, data).values():
+    for name, make in made_of(TABLES, data).items():
         one, two = make(), make()
-        assert (one.csv(), one.markdown(), one.latex()) == (two.csv(), two.markdown(), two.latex())
+        assert (one.csv(), one.markdown(), one.latex(name)) == (two.csv(), two.markdown(), two.latex(name))
         assert one.source
         assert markdown_text(one.source.split(";")[0]) in one.markdown()
-        assert r"\toprule" in one.latex()
+
+
+def test_a_table_for_a_paper_has_a_label_and_a_caption_without_paths_and_goes_on_over_pages(data):
+    environments = {}
+    for name, make in made_of(TABLES, replace(data, artifacts={"densities/x": Path("data/x.csv")})).items():
+        text = make().latex(name)
+        caption = re.search(r"\\caption\{(.*)\}", text)[1]
+        assert rf"\label{{tab:{name}}}" in text
+        assert not re.search(r"\w/\w|\.csv|\.json|texttt", caption), caption
+        assert text.count(r"\toprule") == text.count(r"\begin{tabular}") or text.count(r"\toprule") == 2
+        environments[name] = re.search(r"\\begin\{(\w+)\}", text)[1]
+    assert environments["densities_registry"] == "longtable"
+    assert environments["trend_registry"] == "table"
 
 
 def test_the_numbers_of_a_table_are_those_of_the_set(data):
@@ -188,13 +200,13 @@ def test_hostile_names_are_only_text(data):
     chosen = made_set(HOSTILE, [20, 30, 40, 50, 55, 60])
     trend = fit_trend(chosen.dates, chosen.values, models=chosen.names, replicates=200)
     row = replace(data.row("registry"), densities=chosen, trend=trend)
-    hostile = replace(data, rows={"registry": {data.frame.name: row}}, highlight=None)
-    for make in made_of(TABLES, hostile).values():
+    hostile = replace(data, read=lambda: {"registry": {data.frame.name: row}}, highlight=None)
+    for name, make in made_of(TABLES, hostile).items():
         table = make()
         for cells in csv.reader(io.StringIO(table.csv())):
             assert not any(cell.startswith(("=", "@", "\t")) for cell in cells)
         assert "<script>" not in table.markdown()
-        assert "\\textbf{x}" not in table.latex()
+        assert "\\textbf{x}" not in table.latex(name)
     figure = density_figure(chosen, trend, highlight=HOSTILE[0])
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg")

@@ -513,7 +513,7 @@ def reading_of(report_data, frame, rows):
         found = FrameRow(row.frame, chosen, trend, trend.censored)
     except FitError as error:
         found = FrameRow(row.frame, chosen, None, str(error))
-    return replace(report_data, frame=row.frame, rows={"registry": {frame: found}})
+    return replace(report_data, frame=row.frame, read=lambda: {"registry": {frame: found}})
 
 
 @pytest.mark.browser

@@ -33,7 +33,7 @@ ROBUST_NODES = 8
 """Nodes of each exponent's axis that Huber's fit polishes beside what the search for squares finds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LossLawFit(FittedModel[LossLawOptimum]):
     """Everything the data say about the loss law; see `fit_loss_law`.
 

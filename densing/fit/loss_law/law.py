@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from densing.core.arrays import FloatArray
+from densing.core.results import Result
 from densing.fit.loss_law.forms import Design
 
 CONSTANTS = ("a", "alpha", "b", "beta", "E")
 
 
-@dataclass(frozen=True)
-class LossLaw:
+@dataclass(frozen=True, repr=False)
+class LossLaw(Result):
     """L(N, D) = a·N^−α + b·D^−β + E, in nats per token.
 
     Attributes
@@ -33,6 +34,16 @@ class LossLaw:
     b: float
     beta: float
     E: float = 0.0
+
+    @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        law = f"L = {self.a:.4g}·N^−{self.alpha:.4g} + {self.b:.4g}·D^−{self.beta:.4g}"
+        return law + (f" + {self.E:.4g}" if self.E else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constants by name."""
+        return dict(vars(self))
 
     def loss(self, params: ArrayLike, tokens: ArrayLike) -> Any:
         """Loss of models of N parameters trained on D tokens; arrays broadcast."""
@@ -49,7 +60,7 @@ class LossLaw:
         return np.array([self.a, self.alpha, self.b, self.beta, self.E])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LossLawOptimum(LossLaw):
     """One optimum of a fit of the loss law.
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from densing.core.arrays import FloatArray
+from densing.core.results import Result
 
 CURVE_CONSTANTS = ("c", "gamma", "l", "d")
 GRID = (32, 48)
@@ -23,8 +24,8 @@ ANCHOR = (0.0, 100.0)
 """The point the article's curves are held to: a model without loss answers everything."""
 
 
-@dataclass(frozen=True)
-class ScoreCurve:
+@dataclass(frozen=True, repr=False)
+class ScoreCurve(Result):
     """S(L) = c / (1 + exp(−γ(L − l))) + d, in percent.
 
     Attributes
@@ -43,6 +44,15 @@ class ScoreCurve:
     gamma: float
     l: float  # noqa: E741 - the method's own symbol
     d: float
+
+    @property
+    def brief(self) -> str:
+        """What was found, in one line."""
+        return f"S = {self.c:.4g} / (1 + exp({-self.gamma:.4g}·(L − {self.l:.4g}))) + {self.d:.4g}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The constants by name."""
+        return dict(vars(self))
 
     @property
     def ceiling(self) -> float:
@@ -81,7 +91,7 @@ def score_band(constants: FloatArray, loss: ArrayLike, level: float = 0.95) -> F
     return np.asarray(np.nanquantile(scores, [(1 - level) / 2, (1 + level) / 2], axis=0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoreCurveOptimum(ScoreCurve):
     """One optimum of a fit of the score curve.
 

@@ -35,7 +35,7 @@ _REWEIGHTINGS = 4
 _SQUARES = Objective()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoreCurveFit(FittedModel[ScoreCurveOptimum]):
     """Everything the checkpoints say about the score curve; see `fit_score_curve`.
 

@@ -63,6 +63,6 @@ def mark_area(params: float | None) -> float:
 
 def shades(count: int) -> list[tuple[float, float, float]]:
     """Return colours from light to dark for ordered groups, which stay distinct in grey."""
-    import seaborn as sns
+    from matplotlib import colormaps
 
-    return list(sns.color_palette("viridis_r", count + 1)[1:])
+    return [(red, green, blue) for red, green, blue, _ in colormaps["viridis_r"](np.linspace(0, 1, count + 3)[2:-1])]

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 SINGLE, DOUBLE = 3.5, 7.2
 """Widths of a figure over one column of a journal and over two, inches."""
-FORMATS = ("png", "svg", "pdf")
+FORMATS = ("pdf", "png", "svg")
+USUAL_FORMATS = ("pdf", "png")
+"""For papers, and for everything else that shows a picture."""
 INK, QUIET, FAINT = "#222222", "#5f5f5f", "#8a8a8a"
 """Colours of text and lines, of the text beside them, and of what stays in the background."""
 PALETTE = ("#0067a6", "#bf4b00", "#00785a", "#a13f86", "#8a6100", "#5d4ba0")
@@ -109,7 +111,7 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(file, format=kind, metadata=metadata.get(kind))
 
 
-def save_all(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
+def save_all(figure: Figure, stem: Path, formats: Sequence[str] = USUAL_FORMATS) -> list[Path]:
     """Write a figure in several formats, laid out once for all."""
     with style():
         figure.draw_without_rendering()
