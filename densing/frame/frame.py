@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from densing.core.arrays import FloatArray
 from densing.core.errors import InputError, unknown
+from densing.core.results import Result
 from densing.core.text import shortened
 from densing.core.units import LARGEST
-from densing.core.results import Result
 from densing.fit.hold_out import with_held_out
 from densing.fit.loss_law.fit import LossLawFit, fit_loss_law
 from densing.fit.loss_law.forms import Form
