@@ -1,6 +1,8 @@
 # Each target makes the environment it needs, so that a fresh clone needs nothing but Python and make.
 PYTHON ?= python3
 RUN := .venv/bin
+# Two processes, each with whole files of tests, which share what a file sets up.
+TESTS := $(RUN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: help demo report gpu test unit check docs dist fuzz kills environment vllm-environment chromium bubblewrap clean
 
@@ -17,12 +19,12 @@ gpu: environment ## measure on an NVIDIA GPU what only one can tell, into benchm
 	$(RUN)/python benchmarks/gpu.py
 
 test: environment vllm-environment chromium bubblewrap check ## every test, in both environments
-	$(RUN)/python -m pytest -m "not vllm and not kills"
+	$(TESTS) -m "not vllm and not kills"
 	@if [ -e .venv-vllm/densing-stamp ]; then .venv-vllm/bin/python -m pytest -m vllm tests/measure; \
 	else echo "tests marked vllm did not run: see the reason above"; fi
 
 unit: environment ## the fast half of the tests
-	$(RUN)/python -m pytest -m "not slow and not vllm and not browser and not kills"
+	$(TESTS) -m "not slow and not vllm and not browser and not kills"
 
 check: environment ## formatting, lint, types, layers
 	$(RUN)/ruff format --check .
