@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 DEFAULT_HARDWARE = "rtx-4090-article"
 _DISAGREES = 2.0
 """Standard deviations of the scatter from which on a benchmark is said to disagree."""
+_LEAST_GAP = 0.05
+"""Benchmarks nearer than this to the joint size, in ln N̂, agree however little they scatter."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -424,7 +426,7 @@ def _disagreements(frame: ReferenceFrame, gaps: FloatArray, deviations: FloatArr
         f"{name} says ×{np.exp(gap):.2g} of the joint size once its offset is taken off, "
         f"{abs(deviation):.1f} standard deviations of the scatter between benchmarks"
         for name, gap, deviation in zip(frame.parts, gaps, deviations, strict=True)
-        if _DISAGREES < abs(deviation) < np.inf
+        if _DISAGREES < abs(deviation) < np.inf and abs(gap) > _LEAST_GAP
     )
 
 

@@ -126,18 +126,17 @@ def read_together(frame: ReferenceFrame, subjects: Sequence[Subject]) -> dict[Ki
     Models that are read by their losses are pooled: offsets are those of scores, and hold the errors of score curves.
     """
     cells = {kind: cells_of(frame, subjects, kind) for kind in KINDS}
-    panels = {kind: frame_panel(frame, kind) for kind in KINDS}
+    panel, conditional = (frame_panel(frame, kind) for kind in KINDS)
     by_loss = np.array([bool(subject.losses) for subject in subjects])
-    alone = panels["full"] is None or panels["conditional"] is None
-    if alone or by_loss.any():
-        full = read_pooled(cells["full"])
-        pooled: dict[Kind, JointSizes] = {"full": full, "conditional": read_pooled(cells["conditional"], like=full)}
-    if alone or by_loss.all():
+    if panel is None or conditional is None or by_loss.any():
+        own = read_pooled(cells["full"])
+        pooled: dict[Kind, JointSizes] = {"full": own, "conditional": read_pooled(cells["conditional"], like=own)}
+    if panel is None or conditional is None or by_loss.all():
         return pooled
-    full = read_jointly(cells["full"], panels["full"])
+    full = read_jointly(cells["full"], panel)
     jointly: dict[Kind, JointSizes] = {
         "full": full,
-        "conditional": read_jointly(cells["conditional"], panels["conditional"], like=full),
+        "conditional": read_jointly(cells["conditional"], conditional, like=full),
     }
     if not by_loss.any():
         return jointly

@@ -145,9 +145,10 @@ def _bubblewrap(folder: str, *, own_user: bool) -> list[str]:
         *user,
         "--die-with-parent",
         "--new-session",
+        *("--bind", folder, "/tmp"),  # first, or it would hide an environment that is there
         *open_to_all,
         *shown,
-        *("--proc", "/proc", "--dev", "/dev", "--bind", folder, "/tmp", "--chdir", "/tmp", "--"),
+        *("--proc", "/proc", "--dev", "/dev", "--chdir", "/tmp", "--"),
     ]
 
 
@@ -230,4 +231,8 @@ def _that_works(kind: str) -> Sandbox | None:
     tries = [Sandbox(kind, as_nobody=True)] * administrator + [Sandbox(kind)]
     # Whoever may not read this interpreter's library may find another's.
     trial = f"import sys, threading\nassert sys.base_prefix == {sys.base_prefix!r}"
-    return next((sandbox for sandbox in tries if sandbox.passes(trial, seconds=SECONDS_TO_START)), None)
+    for sandbox in tries:
+        with contextlib.suppress(PermissionError):  # whoever may not run this interpreter at all
+            if sandbox.passes(trial, seconds=SECONDS_TO_START):
+                return sandbox
+    return None

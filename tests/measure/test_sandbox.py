@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -151,6 +152,17 @@ def test_bubblewrap_shows_nothing_of_the_system_but_its_programs(
         "else:\n    raise AssertionError"
     )
     assert not room.passes("import os\nwhile True:\n    os.fork()", seconds=1)
+
+
+def test_an_environment_in_a_temporary_folder_that_nobody_else_may_read(sandbox: Sandbox, tmp_path: Path) -> None:
+    home = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+    tmp_path.chmod(0o700)
+    (site,) = home.glob("lib/python*/site-packages")
+    (site / "ours.pth").write_text(f"{sysconfig.get_path('purelib')}\n{Path(__file__).parents[2]}\n")
+    tried = f"from densing.measure.sandbox import find_sandbox as find\nprint(find({sandbox.kind!r}).passes('x = 1'))"
+    done = subprocess.run([home / "bin" / "python", "-I", "-c", tried], capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_without_a_sandbox_there_is_a_limit_of_time_alone(secret: Path) -> None:

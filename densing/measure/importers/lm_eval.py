@@ -136,6 +136,7 @@ def _samples(task: str, data: Mapping[str, Any]) -> int | None:
 def _lm_eval_samples(path: Path, data: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Rows of the tasks whose samples lm-eval wrote beside the results, or inside them."""
     stamp = re.sub(r"^results_?", "", path.stem)
+    found: dict[str, tuple[Path, Iterable[dict[str, Any]]]]
     found = {task: (path, rows) for task, rows in (data.get("samples") or {}).items() if isinstance(rows, list)}
     for task in tasks_of(path, data):
         for beside in (f"samples_{task}_{stamp}.jsonl", f"samples_{task}_{stamp}.json"):
