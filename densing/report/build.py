@@ -77,6 +77,8 @@ def build_report(
         if not any(made):
             raise InputError(f"there are no data for {', '.join(only)}; a card needs --highlight")
         with writable(out):
+            out.mkdir(parents=True, exist_ok=True)
+            (out / MARK).touch()  # so that the same command may add to it, also after a kill
             return _write(out, *made, formats=formats)
     with replacing(out) as folder:
         fill(folder, data, width=width, formats=formats)
