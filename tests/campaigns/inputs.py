@@ -338,7 +338,7 @@ def inputs(torch: bool = True) -> tuple[Input, ...]:
         Input("manifest", ["ladder", "load", "lad", "--losses", "out.csv"], manifest, "lad/manifest.json"),
         Input("suite", ["suites", "check", "s.yaml"], {"s.yaml": suite}, "s.yaml"),
         Input("items", ["suites", "check", "i.jsonl"], {"i.jsonl": ITEMS}, "i.jsonl"),
-        Input("pipeline", ["run", "p.yaml"], {"p.yaml": pipeline}, "p.yaml"),
+        Input("pipeline", ["run", "p.yaml"], {"p.yaml": pipeline}, "p.yaml", 1, 2),
     ]  # fmt: skip
     asked = [
         Input("arguments of compare", ["compare", "Qwen2.5-7B", "--name", "X", "--params", "3B", "--score", "mmlu=60", "--seed", "1", "--frame", "mine"], mine, None, 3),
