@@ -31,7 +31,7 @@ def run_until(folder: Path, step: int, function: Callable[..., Any], *arguments:
         # Threads end with the fork; a tokenizer that was asked to use its pool would wait for them for ever.
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         try:
-            _stop_at(os.path.realpath(folder), step)
+            stop_at(os.path.realpath(folder), step)
             function(*arguments)
             code = 0
         except BaseException:
@@ -46,7 +46,7 @@ def count_changes(folder: Path, function: Callable[..., Any], *arguments: Any) -
     read, write = os.pipe()
 
     def counted() -> None:
-        made = _stop_at(os.path.realpath(folder), 0)
+        made = stop_at(os.path.realpath(folder), 0)
         function(*arguments)
         os.write(write, str(made()).encode())
 
@@ -56,8 +56,8 @@ def count_changes(folder: Path, function: Callable[..., Any], *arguments: Any) -
         return int(answer.read())
 
 
-def _stop_at(folder: str, step: int) -> Callable[[], int]:
-    """Stop before a change; what it returns says how many there were."""
+def stop_at(folder: str, step: int) -> Callable[[], int]:
+    """End this process before its `step`-th change of the folder; what it returns says how many there were."""
     left = step
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

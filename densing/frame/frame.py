@@ -544,26 +544,28 @@ def build_frame(
 
 def _refuse_other_than_numbers(table: pd.DataFrame, column: str, spec: FrameSpec, *, may_be_empty: bool) -> None:
     """Refuse a column of points that is not what its name says: names as text, scores in percent, positive numbers."""
-    import pandas as pd
-
     if column not in table:
         return
-    values = table[column]
+    values = table[column].to_numpy()
     if column == "benchmark":
-        right, rule = values.map(lambda value: isinstance(value, str)), "a name"
+        right, rule = np.array([isinstance(value, str) for value in values], bool), "a name"
     elif column == "checkpoint":
-        right, rule = values.notna(), "a name"
+        right, rule = table[column].notna().to_numpy(), "a name"
     else:
-        numbers = pd.to_numeric(values, errors="coerce").astype(float)
+        if values.dtype.kind not in "fiu":
+            values = np.array([_number(value) for value in values], float)
         upper, rule = (100.0, "a percentage, 0 to 100") if column == "score" else (np.inf, "a positive number")
-        right = np.isfinite(numbers) & (numbers <= upper) & ((numbers > 0) | ((column == "score") & (numbers == 0)))
-        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            right &= values.map(lambda value: type(value) in (int, float) and abs(value) < LARGEST)
+        right = np.isfinite(values) & (values <= upper) & ((values > 0) | ((column == "score") & (values == 0)))
         if may_be_empty:
-            right |= values.isna()
+            right |= table[column].isna().to_numpy()
     if not right.all():
-        wrong = values[~right].iloc[0]
+        wrong = table[column].iloc[int(np.argmin(right))]
         raise InputError(f"frame {spec.name}: {column} = {shortened(repr(wrong), 80)} must be {rule}")
+
+
+def _number(value: object) -> float:
+    """A number of a column that holds other things too; NaN for those."""
+    return float(value) if type(value) in (int, float) and abs(value) < LARGEST else np.nan  # type: ignore[arg-type]
 
 
 def _with_average(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str], spec: FrameSpec) -> pd.DataFrame:

@@ -31,6 +31,10 @@ the tokens and UTF-8 bytes that it is over; whether greedy decoding gives the an
 was chosen or written. Cells are empty where the task has no loss, or no score."""
 
 
+MOST_ITEMS = 10**9
+"""More than any benchmark has."""
+
+
 @dataclass(frozen=True)
 class TaskResult:
     """One task of a measurement.
@@ -256,6 +260,8 @@ def _read_task(path: Path) -> Artifact:
         result = typed(payload["result"], TaskResult)
         if min(result.items, result.score_items, result.tokens, result.bytes) < 0:
             raise ValueError("a count of items, tokens or bytes is negative")
+        if max(result.items, result.score_items) > MOST_ITEMS:
+            raise ValueError(f"more than {MOST_ITEMS:,} items")
         if not all(0 <= share <= 100 for share in (result.score, result.chance) if share is not None):
             raise ValueError("a score lies outside of 0 to 100 percent")
         return Artifact(payload | {"result": result}, artifact.made_from, artifact.made_with)

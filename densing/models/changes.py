@@ -252,15 +252,24 @@ def undo(folder: Path | None = None) -> str:
         If nothing was changed yet, or a file was edited by hand since.
     """
     folder = folder or own_folder()
-    _last_change(folder)  # refused before anything is written, the lock's file included
+    if not (folder / ".commit").is_dir():
+        _undoable(folder)  # refused before anything is written, the lock's file included
     with _locked(folder):
-        last = _last_change(folder)
-        record = _record(last)
-        for name in FILES:
-            if _content(folder / name) != _content(last / "after" / name):
-                raise InputError(f"{folder / name} was edited since the last change; undoing that would lose the edit")
+        last, record = _undoable(folder)
         _commit(folder, {name: _content(last / "before" / name) for name in FILES}, f"undo {record['what']}", last.name)
         return str(record["what"])
+
+
+def _undoable(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """The last change and what is written down of it."""
+    done = _history(folder)
+    if not done:
+        raise InputError(f"{folder}: no change to undo")
+    record = _record(done[-1])
+    for name in FILES:
+        if _content(folder / name) != _content(done[-1] / "after" / name):
+            raise InputError(f"{folder / name} was edited since the last change; undoing that would lose the edit")
+    return done[-1], record
 
 
 def difference(folder: Path | None = None) -> list[str]:
@@ -371,13 +380,6 @@ def _finish(folder: Path) -> None:
     os.replace(decided, folder / ".history" / f"{int(done[-1].name) + 1 if done else 1:04d}")
     for old in done[: max(0, len(done) + 1 - _KEPT)]:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _last_change(folder: Path) -> Path:
-    done = _history(folder)
-    if not done and not (folder / ".commit").is_dir():
-        raise InputError(f"{folder}: no change to undo")
-    return done[-1] if done else folder / ".commit"
 
 
 def _history(folder: Path) -> list[Path]:

@@ -72,15 +72,16 @@ def build_report(
     figures, tables = chosen_parts(only)
     every_frame = any(part.needs is Needs.FRAMES for part in (*figures.values(), *tables.values()))
     data = gather(frame, highlight=highlight, registry=registry, seed=seed, every_frame=every_frame)
-    if not only:
-        with replacing(out) as folder:
-            fill(folder, data, width=width, formats=formats)
-        return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file() and path.name != MARK)
-    with writable(out):
-        written = _write(out, data, figures, tables, width=width, formats=formats)
-    if not written:
-        raise InputError(f"there are no data for {', '.join(only)}; a card needs --highlight")
-    return written
+    if only:
+        if not made_of(figures, data, width=width) and not made_of(tables, data):
+            raise InputError(f"there are no data for {', '.join(only)}; a card needs --highlight")
+        with writable(out):
+            out.mkdir(parents=True, exist_ok=True)
+            (out / MARK).touch()  # so that the same command may add to it, also after a kill
+            return _write(out, data, figures, tables, width=width, formats=formats)
+    with replacing(out) as folder:
+        fill(folder, data, width=width, formats=formats)
+    return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file() and path.name != MARK)
 
 
 def fill(folder: Path, data: ReportData, *, width: float = DOUBLE, formats: Sequence[str] = USUAL_FORMATS) -> None:

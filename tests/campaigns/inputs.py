@@ -338,7 +338,7 @@ def inputs(torch: bool = True) -> tuple[Input, ...]:
         Input("manifest", ["ladder", "load", "lad", "--losses", "out.csv"], manifest, "lad/manifest.json"),
         Input("suite", ["suites", "check", "s.yaml"], {"s.yaml": suite}, "s.yaml"),
         Input("items", ["suites", "check", "i.jsonl"], {"i.jsonl": ITEMS}, "i.jsonl"),
-        Input("pipeline", ["run", "p.yaml"], {"p.yaml": pipeline}, "p.yaml"),
+        Input("pipeline", ["run", "p.yaml"], {"p.yaml": pipeline}, "p.yaml", 1, 2),
     ]  # fmt: skip
     asked = [
         Input("arguments of compare", ["compare", "Qwen2.5-7B", "--name", "X", "--params", "3B", "--score", "mmlu=60", "--seed", "1", "--frame", "mine"], mine, None, 3),
@@ -372,5 +372,18 @@ def inputs(torch: bool = True) -> tuple[Input, ...]:
         Input("arguments of frames", ["frames", "show", "mine", "--json"], built_frame(), None, 4),
         Input("arguments of trend", ["trend", "--models", "registry", "--frame", "mine", "--until", "2025-01-31", "--change-at", "2024-01-01", "--frontier", "records", "--registry", "reg"], {**registry, **mine}, None, 20, 2),
     ]  # fmt: skip
-    needs_torch = ("status of a ladder", "index of a corpus", "rules of tokens", "pipeline")
+    checkpoint = {"ck/s1/config.json": config, "ck/s1/model.safetensors": bytes(8), "i.jsonl": ITEMS}
+    on_items = ["ck/s1", "--suite", "jsonl", "--documents", "i.jsonl"]
+    asked += [
+        Input("configuration of a checkpoint", ["ladder", "load", "ck", "--tokens", "per-parameter:20"], checkpoint, "ck/s1/config.json"),
+        Input("weights of a checkpoint", ["measure", *on_items], checkpoint, "ck/s1/model.safetensors", 4, 2),
+        Input("arguments of measure", ["measure", *on_items, "--dtype", "float32", "--limit", "3"], checkpoint, None, 4, 2),
+        Input("arguments of score on a suite", ["score", *on_items, "--frame", "mine"], {**checkpoint, **mine}, None, 4, 2),
+        Input("arguments of doctor", ["doctor", "--items", "3", "--json"], {}, None, 4),
+        Input("data root", ["suites", "check", "jsonl", "--data-root", "d", "--documents", "i.jsonl"], {"d/a/b/data.jsonl": ITEMS, "i.jsonl": ITEMS}, "i.jsonl", 4),
+    ]  # fmt: skip
+    needs_torch = (
+        "status of a ladder", "index of a corpus", "rules of tokens", "pipeline", "configuration of a checkpoint",
+        "weights of a checkpoint", "arguments of measure", "arguments of score on a suite", "arguments of doctor", "data root",
+    )  # fmt: skip
     return tuple(one for one in read + asked if torch or one.name not in needs_torch)

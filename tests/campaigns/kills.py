@@ -6,18 +6,19 @@ of its changes of the folder (`tests.killing`) or at a random moment, and is run
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from tests.campaigns.inputs import LM_EVAL, PLAIN, SCORES, _frame_points
-from tests.killing import KILLED, count_changes, run_until
+from tests.killing import KILLED, count_changes, run_until, stop_at
 
 LEFTOVERS = (".densing-partial", ".densing-replaced", ".pending", ".commit")
 NOT_COMPARED = (".history", ".lock", "cache")
@@ -54,6 +55,7 @@ def writers() -> dict[str, tuple[Mapping[str, bytes], Callable[[], None]]]:
         "import to registry": (results, densing("import", "r.json", "--to", "registry", "--out", "reg")),
         "import to measurement": ({"s.csv": PLAIN}, densing("import", "s.csv", "--to", "measurement", "--out", "m")),
         "report": ({"old/index.html": b"page", "old/data/a.csv": b"a"}, _report),
+        "one table of a report": ({}, densing("report", "--only", "harnesses", "--out", "report")),
         "frames build": (points, densing("frames", "build", "l.csv", "--scores", "s.csv", "--tokens", "1e10", "-o", "new")),
     }  # fmt: skip
 
@@ -146,6 +148,34 @@ def _inside(folder: Path, function: Callable[[], None]) -> None:
     os.chdir(folder)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         function()
+
+
+def killed_at(step: int, folder: Path, *arguments: str) -> int:
+    """Exit code of a command in a process of its own, which ends before a change of a folder; 0 for no step.
+
+    For commands that compute with torch, whose threads no fork of this process would have.
+    """
+    context = multiprocessing.get_context("forkserver")  # imports once for all processes
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=_stopping, args=(step, folder, arguments))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+PRELOADED = [
+    "densing.cli", "densing.measure.run", "densing.measure.engines.torch_engine", "densing.ladder.training.run",
+    "densing.cluster.run", "lm_eval.evaluator", "lm_eval.tasks", "datasets", "transformers.models.llama.modeling_llama",
+]  # fmt: skip
+
+
+def _stopping(step: int, folder: Path, arguments: Sequence[str]) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    stop_at(os.path.realpath(folder), step)
+    densing(*arguments)()
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -15,14 +15,19 @@ from densing.core.artifacts import sha256_of_data
 
 HOSTILE: list[Any] = [
     "", " ", "0", "-1", "1e400", "NaN", "inf", "9" * 5000, "1,5B", "²", "٣", "\x1b[31mred", "\x00", "=cmd()", "../../x",
-    "/etc/passwd", "a" * 70_000, "\ud800", "’", "None", "true", "2024-13-01", "-0", "1e-320", "{}", "*", "$x$", "\u202e",
+    "/proc/version", "a" * 70_000, "\ud800", "’", "None", "true", "2024-13-01", "-0", "1e-320", "{}", "*", "$x$", "\u202e",
     None, True, False, 0, -1, 3, 10**30, 1.5, 1e308, -1e308, 1e-308, [], {}, [[]], [None], {"a": None}, [1] * 300,
 ]  # fmt: skip
 """Values where another was expected."""
+LETTERS = [
+    b"\x00", b"\r", b"\x1b]0;x\x07", b"\xc0\x80", b"\xed\xa0\x80", *(text.encode() for text in ("\u202e", "٣", "１", "\ufeff", "é")),
+]  # fmt: skip
+"""What is put between other letters."""
 YAML_LINES = [
     "x: !!python/object/apply:os.system ['id']", "x: 2024-13-01", "x: !!int x", "? [a]\n: b", "<<: *a", "a: &a [*a]", "\t- x",
     "name: ../../../victim", "suite: ../../../../victim/data", "x: " + "[" * 5000, "x: " + "9" * 5000, "%YAML 9.9", "---\n---",
 ]  # fmt: skip
+_KEY = re.compile(rb'"[\w,. -]*":')
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
 
 
@@ -31,9 +36,9 @@ def spoil(content: bytes, name: str, draw: random.Random) -> bytes:
     ending = name.rpartition(".")[2]
     suited: list[Callable[[bytes, random.Random], bytes]] = [spoil_bytes, spoil_numbers]
     suited += {
-        "json": [spoil_json, spoil_json, spoil_artifact, spoil_artifact],
+        "json": [spoil_json, spoil_json, spoil_artifact, spoil_artifact, spoil_key],
         "jsonl": [spoil_json_line, spoil_json_line],
-        "csv": [spoil_cell, spoil_cell, spoil_lines],
+        "csv": [spoil_cell, spoil_cell, spoil_lines, spoil_column],
         "yaml": [spoil_yaml, spoil_yaml, spoil_lines],
     }.get(ending, [])
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
@@ -42,10 +47,10 @@ def spoil(content: bytes, name: str, draw: random.Random) -> bytes:
 
 
 def spoil_bytes(content: bytes, draw: random.Random) -> bytes:
-    """Flip, cut, repeat, insert or encode otherwise."""
+    """Flip, cut, repeat, insert, encode or end lines otherwise."""
     place = draw.randrange(len(content) + 1)
     length = draw.choice([1, 2, 8, 64, 4096])
-    kind = draw.randrange(8)
+    kind = draw.randrange(10)
     if kind == 0 and content:
         place = min(place, len(content) - 1)
         return content[:place] + bytes([content[place] ^ (1 << draw.randrange(8))]) + content[place + 1 :]
@@ -60,6 +65,10 @@ def spoil_bytes(content: bytes, draw: random.Random) -> bytes:
     if kind == 5:
         return draw.choice([b"\xef\xbb\xbf", b"\xff\xfe", b"\n", b"#", b"\x1b[2J", b'"', b"\x00"]) + content
     if kind == 6:
+        return content.replace(b"\n", draw.choice([b"\r\n", b"\r", b"\n\n", b"\x0b", b"\xe2\x80\xa8"]))
+    if kind == 7:
+        return content[:place] + draw.choice(LETTERS) + content[place:]
+    if kind == 8:
         try:
             return content.decode().encode(draw.choice(["latin-1", "utf-16", "utf-32"]), "replace")
         except UnicodeDecodeError:
@@ -86,6 +95,16 @@ def spoil_json(content: bytes, draw: random.Random) -> bytes:
     except (ValueError, RecursionError):
         return spoil_bytes(content, draw)
     return json.dumps(_spoil_data(data, draw)).encode()
+
+
+def spoil_key(content: bytes, draw: random.Random) -> bytes:
+    """A key that stands twice, with another value."""
+    found = list(_KEY.finditer(content[:200_000]))
+    if not found:
+        return spoil_bytes(content, draw)
+    one = draw.choice(found)
+    value = json.dumps(draw.choice(HOSTILE)).encode()
+    return content[: one.start()] + one[0] + b" " + value + b", " + content[one.start() :]
 
 
 def spoil_artifact(content: bytes, draw: random.Random) -> bytes:
@@ -151,6 +170,24 @@ def spoil_cell(content: bytes, draw: random.Random) -> bytes:
     return b"\n".join(lines)
 
 
+def spoil_column(content: bytes, draw: random.Random) -> bytes:
+    """A column in another unit or notation, or all of the table with other separators."""
+    lines = content.split(b"\n")
+    if draw.random() < 0.2:
+        return content.replace(b",", draw.choice([b";", b"\t", b", ", b"|"]))
+    column = draw.randrange(lines[0].count(b",") + 1)
+    change = draw.choice([
+        lambda cell: b"", lambda cell: cell.replace(b".", b","), lambda cell: b"0." + cell, lambda cell: cell + b"%",
+        lambda cell: b"-" + cell, lambda cell: cell + b"e300", lambda cell: b'"' + cell + b'"', lambda cell: b" " + cell.upper(),
+    ])  # fmt: skip
+    for place, line in enumerate(lines):
+        cells = line.split(b",")
+        if column < len(cells) and (place or draw.random() < 0.2):
+            cells[column] = change(cells[column])
+        lines[place] = b",".join(cells)
+    return b"\n".join(lines)
+
+
 def spoil_lines(content: bytes, draw: random.Random) -> bytes:
     """Lines left out, repeated or exchanged."""
     lines = content.split(b"\n")
@@ -199,7 +236,7 @@ def put(path: Path, content: bytes, place: str | None) -> None:
 
 ENVIRONMENT = (
     "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "DENSING_REGISTRY", "TMPDIR", "COLUMNS", "LINES", "TERM", "LANG",
-    "LC_ALL", "NO_COLOR", "FORCE_COLOR", "MPLCONFIGDIR", "MPLBACKEND", "HF_HOME", "HF_HUB_OFFLINE", "RANK", "WORLD_SIZE",
+    "LC_ALL", "NO_COLOR", "MPLCONFIGDIR", "MPLBACKEND", "HF_HOME", "HF_HUB_OFFLINE", "RANK", "WORLD_SIZE",
     "LOCAL_RANK", "OMP_NUM_THREADS", "PYTHONHASHSEED", "TZ", "_TYPER_COMPLETE_ARGS", "COMP_WORDS", "COMP_CWORD",
 )  # fmt: skip
 
@@ -214,18 +251,26 @@ def spoil_environment(draw: random.Random) -> dict[str, str]:
     }
 
 
-def spoil_arguments(arguments: list[str], draw: random.Random) -> list[str]:
-    """Another value of an option, an option twice, or one fewer."""
+def spoil_arguments(arguments: list[str], options: list[str], draw: random.Random) -> list[str]:
+    """Another value of an option, an option twice, one fewer, or a further one of those that the command has."""
     arguments = list(arguments)
-    place = draw.randrange(len(arguments))
-    kind = draw.randrange(6)
+    place = draw.randrange(len(arguments) + 1)
+    kind = draw.randrange(7)
     if kind == 0:
-        del arguments[place]
+        del arguments[place : place + 1]
     elif kind == 1:
-        arguments.insert(place, arguments[place])
-    else:
+        arguments[place:place] = arguments[place : place + 1]
+    elif kind == 2 and options:
+        value = [_argument(draw)] if draw.random() < 0.8 else []
+        arguments += [draw.choice(options), *value]
+    elif place < len(arguments):
         name, equals, _ = arguments[place].partition("=")
-        text = str(draw.choice(HOSTILE)).replace("\0", "")
-        text = text.encode("utf-8", "surrogateescape" if text == "\udc80" else "replace").decode()
+        text = _argument(draw)
         arguments[place] = f"{name}={text}" if equals and draw.random() < 0.7 else text
-    return arguments or ["--help"]
+    return arguments
+
+
+def _argument(draw: random.Random) -> str:
+    """A text that a process can be called with."""
+    text = str(draw.choice(HOSTILE)).replace("\0", "")
+    return text.encode("utf-8", "surrogateescape" if text == "\udc80" else "replace").decode()

@@ -16,6 +16,7 @@ from densing.fit.optimise.projection import (
     project,
     solve_nonnegative,
 )
+from densing.fit.status import FitError
 
 _VALUES_AT_ONCE = 1_000_000
 """Grid nodes times problems (or data points) evaluated together; bounds a search to about 100 MB."""
@@ -59,10 +60,17 @@ def find_optima(
     extra : array, shape (K, q), optional
         Shape parameters to polish in every problem beside what the search finds; the best outcome is kept.
         The search minimises squares; where outliers drag those away, Huber's optimum is none of its minima.
+
+    Raises
+    ------
+    FitError
+        If the objective is finite nowhere, as with points of 1e308.
     """
     relative = weights / target**2 if objective.logarithmic else weights
     problem, theta = search(model, axes, target, relative)
     searched = len(problem)
+    if not searched:
+        raise FitError("the objective is finite nowhere in the search; check the units of the points")
     if extra is not None:
         problem = np.concatenate([problem, np.repeat(np.arange(len(target)), len(extra))])
         theta = np.concatenate([theta, np.tile(extra, (len(target), 1))])

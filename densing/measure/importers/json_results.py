@@ -21,9 +21,9 @@ def tasks_of(path: Path, data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]
     waiting = [*data["results"].items(), *(data.get("groups") or {}).items()]
     while waiting:
         task, entry = waiting.pop(0)
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, dict):
             raise InputError(f"{path}: the results of {task!r} are no mapping of metrics to values")
-        waiting += [(inner, metrics) for inner, metrics in entry.items() if isinstance(metrics, Mapping)]
+        waiting += [(inner, metrics) for inner, metrics in entry.items() if isinstance(metrics, dict)]
         known = found.get(task, {})
         if any(value != known.get(key, value) for key, value in numbers_of(entry) if not math.isnan(value)):
             raise InputError(f"{path}: the task {task!r} stands there twice with different values; keep one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -123,14 +124,14 @@ def _shots(task: str, data: Mapping[str, Any], config: Mapping[str, Any]) -> int
 def _left_out(task: str, data: Mapping[str, Any]) -> list[str]:
     """Whether a task, or a part of it, was asked on some of its items only."""
     counts = [(data.get("n-samples") or {}).get(part) for part in _parts(task, data) or {task}]
-    pairs = [(c.get("effective"), c.get("original")) for c in counts if isinstance(c, Mapping)]
+    pairs = [(c.get("effective"), c.get("original")) for c in counts if isinstance(c, dict)]
     asked, every = (sum(pair[i] or 0 for pair in pairs) for i in (0, 1))
     return [f"{asked} of {every} items"] if asked < every else []
 
 
 def _samples(task: str, data: Mapping[str, Any]) -> int | None:
     count = (data.get("n-samples") or {}).get(task)
-    return int(count["effective"]) if isinstance(count, Mapping) and count.get("effective") is not None else None
+    return int(count["effective"]) if isinstance(count, dict) and count.get("effective") is not None else None
 
 
 def _lm_eval_samples(path: Path, data: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
@@ -138,9 +139,10 @@ def _lm_eval_samples(path: Path, data: Mapping[str, Any]) -> dict[str, pd.DataFr
     stamp = re.sub(r"^results_?", "", path.stem)
     found: dict[str, tuple[Path, Iterable[dict[str, Any]]]]
     found = {task: (path, rows) for task, rows in (data.get("samples") or {}).items() if isinstance(rows, list)}
+    names = set(os.listdir(path.parent))
     for task in tasks_of(path, data):
         for beside in (f"samples_{task}_{stamp}.jsonl", f"samples_{task}_{stamp}.json"):
-            if (path.parent / beside).is_file():
+            if beside in names and (path.parent / beside).is_file():
                 found[task] = path.parent / beside, _read_samples(path.parent / beside)
     return {task: _sample_rows(source, task, rows) for task, (source, rows) in found.items()}
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densing.core.artifacts import sha256_of
+from densing.core.errors import InputError
+from densing.core.text import shortened
+from densing.measure.measurement import MOST_ITEMS
 from densing.models.benchmarks import Benchmark, load_benchmarks
 
 if TYPE_CHECKING:
@@ -65,6 +68,10 @@ class ImportedValue:
     note: str = ""
     shots_in_words: str = ""
     departures: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.samples is not None and not (type(self.samples) is int and 0 <= self.samples <= MOST_ITEMS):
+            raise InputError(f"{self.task}: {shortened(repr(self.samples), 40)} is no count of items; correct the file")
 
     @property
     def score(self) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
+from densing.core.errors import InputError, listed
 from densing.core.files import atomic
 
 if TYPE_CHECKING:
@@ -100,8 +101,16 @@ def is_narrow(figure: Figure | SubFigure | None) -> bool:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of the path's ending; the same figure gives the same bytes."""
+    """Write a figure in the format of the path's ending; the same figure gives the same bytes.
+
+    Raises
+    ------
+    InputError
+        If the path ends in another format.
+    """
     kind = path.suffix.lstrip(".")
+    if kind not in FORMATS:
+        raise InputError(f"{path}: a figure is written as {listed(FORMATS)}; end its name in .png, for example")
     metadata: dict[str, dict[str, Any]] = {
         "svg": {"Date": None, "Creator": "densing"},
         "pdf": {"CreationDate": None, "ModDate": None, "Creator": "densing", "Producer": None},
