@@ -69,6 +69,23 @@ def test_labels_do_not_cover_each_other(data, name):
 
 
 @pytest.mark.parametrize("width", [SINGLE, DOUBLE])
+@pytest.mark.parametrize("name", ["density_registry", "density_published", "prices", "before_after_chatgpt"])
+def test_no_label_lies_on_a_point_or_on_other_text(data, name, width):
+    figure = made_of(FIGURES, data, width=width)[name]()
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    labels = [text for text in ax.texts if text.get_path_effects()]
+    marks = [ax.transData.transform(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)]
+    lines = [line for line in ax.lines if line.get_marker() == "o"]
+    marks += [ax.transData.transform(np.column_stack([line.get_xdata(orig=False), line.get_ydata()])) for line in lines]
+    others = [text.get_window_extent() for text in ax.texts if text not in labels]
+    for label in labels:
+        box = label.get_window_extent()
+        assert not [mark for mark in np.concatenate(marks) if box.contains(*mark)], label.get_text()
+        assert not any(box.overlaps(other) for other in others), label.get_text()
+
+
+@pytest.mark.parametrize("width", [SINGLE, DOUBLE])
 def test_nothing_sticks_out_of_a_figure(data, width):
     for name, draw in made_of(FIGURES, data, width=width).items():
         figure = draw()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from densing.report.figures.panels import benchmark_title
 from densing.report.figures.style import DOUBLE, FAINT, MARKERS, PALETTE, is_narrow, new_figure, say, style
 from densing.trend.capabilities import RULERS
 
@@ -38,7 +39,7 @@ def capabilities_figure(data: ReportData, *, width: float = DOUBLE) -> Figure:
                     ax.plot(_SHOWN[1], y, ">", color=colour, ms=4, mew=0, clip_on=False)
                 if _SHOWN[0] <= reading.days <= _SHOWN[1]:
                     ax.plot(reading.days, y, MARKERS[number], color=colour, ms=5, mec="white", mew=0.5, zorder=3)
-        ax.set_yticks(range(len(readings)), list(readings))
+        ax.set_yticks(range(len(readings)), [benchmark_title(name) for name in readings])
         ax.set(
             xscale="log",
             xlim=_SHOWN,

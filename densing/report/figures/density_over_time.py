@@ -14,6 +14,7 @@ from densing.core.units import short_count
 from densing.density.published import CREDIT
 from densing.models.registry import Registry, load_registry
 from densing.report.data import FORECAST_DAYS
+from densing.report.figures.labels import label_points
 from densing.report.figures.panels import legend_below
 from densing.report.figures.scales import date_ticks, mark_area, plain_log_ticks
 from densing.report.figures.style import (
@@ -24,7 +25,6 @@ from densing.report.figures.style import (
     PALETTE,
     QUIET,
     is_narrow,
-    label_points,
     new_figure,
     say,
     style,
