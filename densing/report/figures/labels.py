@@ -75,7 +75,8 @@ def label_points(
         if distance > _LEADER:
             nearest = ax.transData.inverted().transform(np.clip(points[i], box[:2], box[2:]))
             at = ax.transData.inverted().transform(points[i])
-            ax.plot(*zip(at, nearest, strict=True), color=FAINT, lw=0.5, zorder=2.9, scalex=False, scaley=False)
+            colour = PALETTE[1] if names[i] == strong else FAINT
+            ax.plot(*zip(at, nearest, strict=True), color=colour, lw=0.5, zorder=2.9, scalex=False, scaley=False)
     return [texts[i] for i in range(len(names))]
 
 
