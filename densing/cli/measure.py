@@ -48,7 +48,7 @@ def measure(
 
     \b
     Examples:
-      densing measure reference_models/quickstart/q3/60 --suite local \
+      densing measure reference_models/quickstart/q3/1854464 --suite local \
         --documents reference_models/quickstart/corpus/held_out.jsonl
       densing measure meta-llama/Llama-3.2-1B --suite densing-law --engine vllm --run-unsafe-code
       densing measure ./checkpoint --suite jsonl --documents my_items.jsonl --option tensor_parallel_size=2
