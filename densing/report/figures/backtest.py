@@ -39,7 +39,8 @@ def backtest_figure(data: ReportData, which: str, *, width: float = DOUBLE) -> F
             finding = "No earlier forecast can be held against what came"
         else:
             plot_backtest(found, ax)
-            legend_below(figure, *ax.get_legend_handles_labels(), 4)
+            handles, labels = ax.get_legend_handles_labels()
+            legend_below(figure, handles, labels, 4)
             held = sum(one["low"] <= one["actual"] <= one["high"] for one in found.rows)
             finding = (
                 f"{held} of {len(found.rows)} earlier forecasts held what came ({LEVEL:.0%} intervals); "

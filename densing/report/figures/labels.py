@@ -47,6 +47,8 @@ def label_points(
     """
     from matplotlib.patheffects import withStroke
 
+    if not names:
+        return []
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()
