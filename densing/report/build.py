@@ -78,6 +78,8 @@ def build_report(
         return sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file() and path.name != MARK)
     with writable(out):
         written = _write(out, data, figures, tables, width=width, formats=formats)
+        if written:
+            (out / MARK).touch()
     if not written:
         raise InputError(f"there are no data for {', '.join(only)}; a card needs --highlight")
     return written
