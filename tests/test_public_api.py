@@ -6,12 +6,14 @@ import inspect
 import pydoc
 import re
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
 
 import pytest
 
 import densing
 from densing.core.results import Result
+from densing.report.contents import FIGURES
 
 
 @pytest.mark.parametrize("name", densing.__all__)
@@ -68,6 +70,18 @@ def test_a_name_from_elsewhere_is_text_in_a_notebook():
     for found in densing.compare(["Qwen2.5-7B", mine], frame):
         assert "<img" not in found._repr_html_()
         assert "<img" not in found.density._repr_html_()
+
+
+@pytest.mark.parametrize("part", FIGURES.values(), ids=FIGURES)
+def test_every_figure_has_a_function_that_takes_axes_and_returns_them(part):
+    module = import_module(part.load().__module__)
+    plots = [found for name, found in inspect.getmembers(module, inspect.isfunction)
+             if name.startswith("plot_") and found.__module__ == module.__name__]  # fmt: skip
+    assert len(plots) == 1
+    signature = inspect.signature(plots[0])
+    assert signature.parameters["ax"].annotation == signature.return_annotation == "Axes"
+    assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
+    assert f"{module.__name__}.{plots[0].__name__}" in (Path(__file__).parents[1] / "docs" / "api.md").read_text()
 
 
 def test_help_lists_them():

@@ -299,9 +299,7 @@ def build(
             help="A ladder: its folder, its hub repositories (one per size if need be), or a CSV file of losses.",
         ),
     ],
-    name: Annotated[
-        str, typer.Option("--name", "-o", help="Name of the frame; it is written to results/frames/NAME.json.")
-    ],
+    name: Annotated[str, typer.Option("--name", help="Name of the frame; it is written to results/frames/NAME.json.")],
     suite: Annotated[
         str | None, typer.Option(help="Suite to measure the ladder on, a name from `densing suites list`.")
     ] = None,
@@ -359,10 +357,10 @@ def build(
 
     \b
     Examples:
-      densing frames build reference_models/quickstart --suite local -o quickstart
+      densing frames build reference_models/quickstart --suite local --name quickstart
       densing frames build openbmb/DensingLaw-ScalingModels --training-tokens per-parameter:60 \
-        --suite densing-law -o released
-      densing frames build losses.csv --scores scores.csv --tokens-per-param 60 -o mine
+        --suite densing-law --name released
+      densing frames build losses.csv --scores scores.csv --tokens-per-param 60 --name mine
 
     \b
     Columns of the CSV file of losses, one line per benchmark and model of the ladder:

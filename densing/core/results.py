@@ -22,7 +22,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers for tables and JSON; a list for each column where there is more than one row."""
-        return self.to_frame().to_dict("list")
+        return {str(name): values for name, values in self.to_frame().to_dict("list").items()}
 
     def to_frame(self) -> pd.DataFrame:
         """One row of the numbers."""

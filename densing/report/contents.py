@@ -74,6 +74,10 @@ FIGURES: Mapping[str, Part] = {
         "figures.ratios:ratios_figure", Needs.TREND,
         "The models on the frontier of a set over the highlighted model, or over the last of them.",
     ),
+    "backtest": Part(
+        "figures.backtest:backtest_figure", Needs.TREND,
+        "What earlier forecasts of the densest model said, beside what came.",
+    ),
     "ladder": Part(
         "figures.loss_law:ladder_figure", Needs.FRAME,
         "The loss against training compute, with every optimum of the loss law.",

@@ -59,3 +59,22 @@ def test_a_library_that_is_not_installed_is_named_with_what_installs_it(tmp_path
     assert shown.stderr.strip().splitlines()[-1] == (
         "densing: this needs torch, which is not installed; pip install 'densing[models]'"
     )
+
+
+def test_a_letter_stands_for_one_option_in_all_commands():
+    def letters(path):
+        command = typer.main.get_command(app)
+        for name in path:
+            command = command.commands[name]
+        return [
+            (name, option.opts[0])
+            for option in command.params
+            for name in option.opts
+            if name.startswith("-") and not name.startswith("--")
+        ]
+
+    meant = {}
+    for path in commands():
+        for letter, option in letters(path):
+            meant.setdefault(letter, set()).add(option)
+    assert meant == {"-o": {"--out"}}

@@ -128,7 +128,7 @@ def test_the_command_names_the_file_and_line_of_a_frames_points(tmp_path: Path) 
         tmp_path / "scores.csv",
         "--tokens",
         "1e12",
-        "-o",
+        "--name",
         "mine",
     )
     assert code == 2

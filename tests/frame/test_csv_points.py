@@ -39,7 +39,7 @@ def build(tmp_path, monkeypatch):
         scores.to_csv("scores.csv", index=False)
         read_at = options or ("--tokens-per-param", "60")
         return CliRunner().invoke(
-            app, ["frames", "build", "losses.csv", "--scores", "scores.csv", "-o", "mine", *read_at]
+            app, ["frames", "build", "losses.csv", "--scores", "scores.csv", "--name", "mine", *read_at]
         )
 
     return run

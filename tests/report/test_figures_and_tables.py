@@ -69,6 +69,23 @@ def test_labels_do_not_cover_each_other(data, name):
 
 
 @pytest.mark.parametrize("width", [SINGLE, DOUBLE])
+@pytest.mark.parametrize("name", ["density_registry", "density_published", "prices", "before_after_chatgpt"])
+def test_no_label_lies_on_a_point_or_on_other_text(data, name, width):
+    figure = made_of(FIGURES, data, width=width)[name]()
+    figure.draw_without_rendering()
+    ax = figure.axes[0]
+    labels = [text for text in ax.texts if text.get_path_effects()]
+    marks = [ax.transData.transform(c.get_offsets()) for c in ax.collections if isinstance(c, PathCollection)]
+    lines = [line for line in ax.lines if line.get_marker() == "o"]
+    marks += [ax.transData.transform(np.column_stack([line.get_xdata(orig=False), line.get_ydata()])) for line in lines]
+    others = [text.get_window_extent() for text in ax.texts if text not in labels]
+    for label in labels:
+        box = label.get_window_extent()
+        assert not [mark for mark in np.concatenate(marks) if box.contains(*mark)], label.get_text()
+        assert not any(box.overlaps(other) for other in others), label.get_text()
+
+
+@pytest.mark.parametrize("width", [SINGLE, DOUBLE])
 def test_nothing_sticks_out_of_a_figure(data, width):
     for name, draw in made_of(FIGURES, data, width=width).items():
         figure = draw()
@@ -145,6 +162,9 @@ def test_one_figure_alone_is_made_into_a_folder_that_keeps_the_rest(tmp_path):
     files = build_report(out, only=["density"], width=SINGLE, formats=["pdf"], highlight="Qwen2.5-7B")
     assert [str(path) for path in files] == ["figures/density_registry.pdf", "figures/density_published.pdf"]
     assert (out / "index.html").read_text() == "whole"
+    for part in ("prices", "compression"):  # a part alone is a report too, to which others are added
+        build_report(tmp_path / "new", only=[part], formats=["pdf"])
+    assert {path.name for path in (tmp_path / "new" / "figures").iterdir()} == {"prices.pdf", "compression.pdf"}
     with pytest.raises(InputError, match="unknown figure or table 'densty'; did you mean 'density'"):
         build_report(out, only=["densty"])
     with pytest.raises(InputError, match="a card needs --highlight"):
@@ -228,6 +248,20 @@ def test_one_model_none_in_range_and_no_frontier_are_drawn(names, scores, tmp_pa
     chosen = made_set(names, scores)
     save(density_figure(chosen, None), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 2000
+
+
+@pytest.mark.parametrize(
+    ("highlight", "why"),
+    [("low", "its density is at chance"), ("undated", "it has no release date"), ("c", "it is not one of these models"),
+     ("high", None)],
+)  # fmt: skip
+def test_a_figure_says_why_it_does_not_show_the_model_to_point_out(highlight, why):
+    chosen = made_set(["low", "undated", "high"], [5.0, 40.0, 50.0])
+    dates = chosen.dates.copy()
+    dates[1] = np.datetime64("NaT")
+    figure = density_figure(replace(chosen, dates=dates), None, highlight=highlight)
+    said = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    assert (f"{highlight} is not shown: {why}" in said) if why else "is not shown" not in said
 
 
 def test_axes_level_functions_return_their_axes():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def compression_figure(data: ReportData, *, width: float = DOUBLE) -> Figure:
     """Draw compressed models beside their parents."""
     with style():
-        figure, ax = new_figure(width, 2.8 if width >= DOUBLE else 3.9)
+        figure, ax = new_figure(width, 3.5 if width >= DOUBLE else 3.9)
         plot_compression(data.compression, ax)
         handles, labels = ax.get_legend_handles_labels()
         legend_below(figure, handles, labels, 3)

@@ -14,6 +14,7 @@ from densing.core.units import short_count
 from densing.density.published import CREDIT
 from densing.models.registry import Registry, load_registry
 from densing.report.data import FORECAST_DAYS
+from densing.report.figures.labels import label_points
 from densing.report.figures.panels import legend_below
 from densing.report.figures.scales import date_ticks, mark_area, plain_log_ticks
 from densing.report.figures.style import (
@@ -24,9 +25,9 @@ from densing.report.figures.style import (
     PALETTE,
     QUIET,
     is_narrow,
-    label_points,
     new_figure,
     say,
+    shortened,
     style,
 )
 from densing.trend.exponential import Trend, doubling_text
@@ -83,7 +84,7 @@ def density_figure(
             named=False,
         )
         _density_legend(figure, ax)
-        say(figure, finding(trend), source_line(chosen))
+        say(figure, finding(trend), source_line(chosen) + _not_shown(chosen, highlight))
         name_models(chosen, trend, ax, highlight=highlight)
         return figure
 
@@ -107,6 +108,22 @@ def source_line(chosen: DensitySet) -> str:
     title = chosen.title[:1].upper() + chosen.title[1:]
     source = CREDIT if chosen.title.startswith("the article") else "Published scores; sources in the registry"
     return f"{title}{until}. {source}."
+
+
+def _not_shown(chosen: DensitySet, highlight: str | None) -> str:
+    """Return why the model to point out is not in the figure; nothing where it is, or where there is none."""
+    if highlight is None:
+        return ""
+    place = chosen.names.index(highlight) if highlight in chosen.names else None
+    if place is None:
+        why = "it is not one of these models"
+    elif np.isnat(chosen.dates[place]):
+        why = "it has no release date"
+    elif not chosen.in_range[place]:
+        why = f"its density is {chosen.details[place].status}"
+    else:
+        return ""
+    return f" {shortened(highlight)} is not shown: {why}."
 
 
 def _density_legend(figure: Figure, ax: Axes) -> None:

@@ -89,7 +89,7 @@ def _optima_legend(fit: LossLawFit, ax: Axes, read: int) -> None:
         for k, i in enumerate(order)
     ]
     narrow = is_narrow(ax.figure)
-    ax.legend(handles=lines, loc="lower left", fontsize=5 if narrow else 6.5, handlelength=1 if narrow else None)
+    ax.legend(handles=lines, loc="upper right", fontsize=5 if narrow else 6.5, handlelength=1 if narrow else None)
 
 
 def law_text(law: LossLaw) -> str:

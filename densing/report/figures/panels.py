@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_TITLES = {
+    AVERAGE: "Average", JOINT: "Joint", "mmlu_cloze": "MMLU (cloze)", "hellaswag": "HellaSwag",
+    "arc_challenge": "ARC-Challenge", "piqa": "PIQA",
+}  # fmt: skip
+"""Names of what the registry has no scores on."""
+
 
 def panels(count: int, height: float, width: float = DOUBLE) -> tuple[Figure, list[Axes]]:
     """Return a figure with so many panels, each row of a height in inches: three in a row, two in a narrow figure."""
@@ -41,7 +47,7 @@ def label_edges(axes: Sequence[Axes]) -> None:
 def benchmark_title(name: str) -> str:
     """Return a benchmark's name as people write it."""
     known = load_benchmarks()
-    return known[name].title if name in known else name.capitalize() if name in (AVERAGE, JOINT) else name
+    return known[name].title if name in known else _TITLES.get(name, name)
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], columns: int) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from densing.density.published import CREDIT
+from densing.report.figures.labels import label_points
 from densing.report.figures.scales import date_ticks, plain_log_ticks
-from densing.report.figures.style import DOUBLE, FAINT, INK, PALETTE, label_points, new_figure, say, style
+from densing.report.figures.style import DOUBLE, FAINT, INK, PALETTE, new_figure, say, style
 from densing.trend.exponential import DAYS_PER_MONTH, Trend
 from densing.trend.frontier import date_of, days_since
 
@@ -47,8 +48,9 @@ def plot_prices(prices: pd.DataFrame, trend: Trend, ax: Axes) -> Axes:
         ylim=(paid.min() / 2, paid.max() * 2),
     )  # fmt: skip
     points = [*zip(dates, paid, strict=True), *((day, 1 / trend.density(day)) for day in line)]
-    label_points(ax, dates, list(paid), list(prices["model"]), avoid=points)
     text = f"R² {trend.r_squared:.3f}"
     ax.text(0.98, 0.96, text, transform=ax.transAxes, va="top", ha="right", color=PALETTE[0])
     ax.legend(loc="lower left")
-    return date_ticks(plain_log_ticks(ax))
+    date_ticks(plain_log_ticks(ax))
+    label_points(ax, dates, list(paid), list(prices["model"]), avoid=points)
+    return ax

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from densing.density.published import CREDIT
+from densing.report.figures.labels import label_points
 from densing.report.figures.scales import date_ticks, plain_log_ticks
 from densing.report.figures.style import (
     DOUBLE,
@@ -16,7 +17,6 @@ from densing.report.figures.style import (
     PALETTE,
     QUIET,
     is_narrow,
-    label_points,
     new_figure,
     say,
     style,
@@ -60,13 +60,14 @@ def plot_slope_change(change: SlopeChange, ax: Axes, event: str) -> Axes:
         at = [part.dates[i] for i in members]
         ax.plot(at, part.densities[members], marker, ms=6.5, mfc="none", mec=INK, mew=0.9)
         line = [date_of(d) for d in np.linspace(*days_since([at[0], at[-1]]), 50)]
-        text = f"{when}: A = {part.slope_per_day:.4f} per day, {len(members)} on the frontier"
+        text = f"{when}: A = {part.slope_per_day:.4f} per day"
         ax.plot(line, [part.density(day) for day in line], color=colour, label=text)
         crossing += zip([*part.dates, *line], [*part.densities, *map(part.density, line)], strict=True)
     parts = (change.before, change.after)
     frontier = [(part.dates[i], part.densities[i], part.models[i]) for part in parts for i in part.members]
-    label_points(ax, *map(list, zip(*frontier, strict=True)), avoid=crossing)
     ax.axvline(change.date, color=FAINT, lw=0.8, ls="--")
     ax.text(change.date, 1.01, event, transform=ax.get_xaxis_transform(), ha="center", color=QUIET, fontsize=7)
-    ax.legend(loc="lower right", fontsize=6 if is_narrow(ax.figure) else 7)
-    return date_ticks(plain_log_ticks(ax))
+    ax.legend(loc="upper left", fontsize=6 if is_narrow(ax.figure) else 7)
+    date_ticks(plain_log_ticks(ax))
+    label_points(ax, *map(list, zip(*frontier, strict=True)), avoid=crossing)
+    return ax

@@ -12,9 +12,7 @@ from densing.core.errors import InputError, listed
 from densing.core.files import atomic
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
-    from matplotlib.text import Text
 
 SINGLE, DOUBLE = 3.5, 7.2
 """Widths of a figure over one column of a journal and over two, inches."""
@@ -131,58 +129,6 @@ def save_all(figure: Figure, stem: Path, formats: Sequence[str] = USUAL_FORMATS)
     for path in paths:
         save(figure, path)
     return paths
-
-
-def label_points(
-    ax: Axes,
-    x: Sequence[Any],
-    y: Sequence[float],
-    names: Sequence[str],
-    *,
-    avoid: Sequence[tuple[Any, float]] = (),
-    strong: str | None = None,
-) -> list[Text]:
-    """Write names beside points, and move them until none covers another, a point or a line.
-
-    The axes must have their final limits, and the figure its legend, title and source.
-
-    Parameters
-    ----------
-    avoid : sequence of (x, y)
-        Other points, and points along lines, that no name may cover.
-    strong : str, optional
-        The name to point out.
-    """
-    from adjustText import adjust_text
-    from matplotlib.patheffects import withStroke
-
-    ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
-    halo = [withStroke(linewidth=1.6, foreground="white", alpha=0.85)]
-    texts = [
-        ax.text(a, b, shortened(name), fontsize=6.5, path_effects=halo, zorder=7)
-        for a, b, name in zip(x, y, names, strict=True)
-    ]
-    for text, name in zip(texts, names, strict=True):
-        if name == strong:
-            text.set(color=PALETTE[1], fontsize=7.5, fontweight="bold")
-    if texts:
-        adjust_text(
-            texts,
-            [ax.convert_xunits(a) for a, _ in avoid] or None,
-            [b for _, b in avoid] or None,
-            ax=ax,
-            # Steps, not seconds: the result must not depend on the machine's speed.
-            time_lim=None,
-            iter_lim=400,
-            expand=(1.15, 1.4),
-            force_text=(0.1, 0.3),
-            force_static=(0.1, 0.2),
-            force_explode=(0.1, 0.5),
-            force_pull=(0.01, 0.01),
-            min_arrow_len=3,
-            arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5},
-        )
-    return texts
 
 
 def shortened(name: str, length: int = 28) -> str:
