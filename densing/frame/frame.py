@@ -559,8 +559,9 @@ def _refuse_other_than_numbers(table: pd.DataFrame, column: str, spec: FrameSpec
         if may_be_empty:
             right |= table[column].isna().to_numpy()
     if not right.all():
-        wrong = table[column].iloc[int(np.argmin(right))]
-        raise InputError(f"frame {spec.name}: {column} = {shortened(repr(wrong), 80)} must be {rule}")
+        row = int(np.argmin(right))
+        wrong = shortened(str(table[column].iloc[row]), 80)
+        raise InputError(f"frame {spec.name}: {column} = {wrong} in row {row + 1} of the points must be {rule}")
 
 
 def _number(value: object) -> float:

@@ -15,7 +15,7 @@ from densing.density.sets import write_densities, write_trend
 from densing.frame.frame import JOINT, ReferenceFrame
 from densing.frame.names import ARTICLE_FRAME, RECOMMENDED_FRAME
 from densing.frame.store import load_frame, load_frames
-from densing.models.registry import ModelEntry, Registry, load_registry
+from densing.models.registry import ModelEntry, Registry, load_registry, own_folder
 from densing.trend.capabilities import Capabilities, compute_capabilities
 from densing.trend.change import SlopeChange
 from densing.trend.frontier import ORIGIN
@@ -156,6 +156,7 @@ def gather(
         If a name is unknown, or the highlighted model has no density.
     """
     main = load_frame(frame)
+    registry = (registry or own_folder()).absolute()  # read later too, from wherever
     known = load_registry(registry)
     if highlight is not None:
         highlight = known.entry(highlight).model

@@ -6,7 +6,6 @@ Sweeps without Ray: shares in processes of their own, what is kept and what is n
 from __future__ import annotations
 
 import multiprocessing
-import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -23,12 +22,9 @@ from densing.cluster.status import sweep_status
 from densing.cluster.sweep import Consent, SweepConfig, load_sweep, units_of
 from densing.cluster.worker import Worker
 from densing.core.artifacts import read_json, write_json
-from densing.core.config import config_names, find_config, load
+from densing.core.config import config_names
 from densing.core.errors import DensingError, InputError
 from densing.core.lock import hold
-from densing.ladder.config import LadderConfig
-from densing.ladder.schedule import make_schedule
-from densing.ladder.shapes import params_non_embedding
 from densing.measure.cache import RequestCache, request_key
 from densing.measure.run import CACHE, measure
 from densing.measure.suites import load_suite
@@ -283,23 +279,6 @@ def test_the_sweeps_that_come_with_densing_can_be_read() -> None:
     for name in config_names("sweep"):
         assert load_sweep(name).name == name
         assert units_of(load_sweep(name))
-
-
-def test_examples_name_checkpoints_that_the_quickstart_ladder_trains() -> None:
-    config = load(find_config("ladder", "quickstart"), LadderConfig)
-    trained = set()
-    for shape in config.sizes:
-        size, per_step = params_non_embedding(shape), shape.batch * config.context
-        schedule = make_schedule(shape.name, size, [budget * size for budget in config.budgets], per_step)
-        trained |= {f"{shape.name}/{branch.steps * per_step}" for branch in schedule.branches}
-    root = Path(__file__).parents[2]
-    texts = [*root.glob("docs/**/*.md"), *root.glob("densing/cli/*.py"), *root.glob("configs/**/*.yaml")]
-    texts.append(root / "README.md")
-    named = {
-        found for text in texts for found in re.findall(r"reference_models/quickstart/(q\d/\w+)", text.read_text())
-    }
-    assert named
-    assert named <= trained
 
 
 def test_two_results_in_one_place_are_refused(bench: Bench) -> None:

@@ -251,5 +251,5 @@ def test_the_variants_differ_as_they_say():
 def test_points_that_are_no_numbers_are_refused(frame, column, wrong):
     losses = frame.losses.astype({column: object})
     losses.loc[losses.index[3], column] = wrong
-    with pytest.raises(InputError, match=f"{column} = .* must be a positive number"):
+    with pytest.raises(InputError, match=f"{column} = .* in row .* must be a positive number"):
         build_frame(frame.spec, losses, frame.scores)
