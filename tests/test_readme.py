@@ -10,6 +10,8 @@ from densing import load_frame
 from densing.frame.validation import HELD_OUT, JOINT, validate_frame
 from tools.readme import README, examples, output
 
+pytestmark = pytest.mark.slow
+
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.campaigns.fuzz import KEPT, Call, _in_process, campaign
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("path", sorted(KEPT.glob("*.json")), ids=lambda path: path.stem)
 def test_what_once_failed_does_not_again(path, tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ from tests.cluster.bench import make_bench, tree
 from tests.killing import KILLED
 from tests.ladder.conftest import documents, tiny_config  # noqa: F401
 
+pytestmark = pytest.mark.slow
+
 NAMES = sorted(writers())
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.density.test_subjects import measured
 
+pytestmark = pytest.mark.slow
+
 MINE = ("--name", "mine", "--params", "3B", "--score", "mmlu=58", "--score", "bbh=50")
 
 

@@ -19,6 +19,8 @@ from densing.ladder.config import LadderConfig
 from densing.ladder.manifest import Checkpoint, Ladder
 from densing.ladder.training.run import train_ladder, train_model
 
+pytestmark = pytest.mark.slow
+
 WORDS = [first + vowel + last for first in "bdfgklmnprst" for vowel in "aeio" for last in "nt"]
 BATCH, CONTEXT = 4, 48
 

@@ -13,6 +13,8 @@ import pytest
 from densing import FrameSpec, build_frame
 from densing.density.published import FOLDER
 
+pytestmark = pytest.mark.slow
+
 ARTICLE = ("--frame", "densing-law-2025")
 FIVE = ("mmlu=66.6", "bbh=61.1", "math=14.0", "humaneval=33.5", "mbpp=47.4")
 HEAVY = ("torch", "transformers", "lm_eval", "vllm", "matplotlib", "datasets", "ray")

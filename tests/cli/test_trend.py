@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 METR = Path(__file__).parents[1] / "published" / "data" / "metr_horizons.csv"
 SINCE = ("--since", "2023-02-24")
 ARTICLE = ("--frame", "densing-law-2025")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCORE = ("score", "--params", "6.979e9", "--score", "mmlu=66.6", "--frame", "densing-law-2025")
 EVIL = """
 from pathlib import Path

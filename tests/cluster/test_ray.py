@@ -24,6 +24,8 @@ from densing.core.lock import hold
 from tests.cluster.bench import Bench, tree
 from tests.cluster.kills import finish_despite
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_killed_worker_and_a_killed_driver_change_no_result(bench: Bench, tmp_path: Path) -> None:
     out, scratch = tmp_path / "out", tmp_path / "scratch"

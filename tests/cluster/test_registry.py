@@ -18,6 +18,8 @@ from densing.cluster.sweep import load_sweep
 from densing.models.registry import load_registry
 from tests.cluster.bench import Bench
 
+pytestmark = pytest.mark.slow
+
 SUITE = {
     "suite": "choices",
     "description": "Choices of two, under the name of a benchmark of the registry.",

@@ -30,6 +30,8 @@ from densing.measure.run import CACHE, measure
 from densing.measure.suites import load_suite
 from tests.cluster.bench import Bench, tree
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -19,6 +19,8 @@ from densing.ladder.status import ladder_status
 from tests.ladder.conftest import tiny_config
 from tests.ladder.test_load import llama
 
+pytestmark = pytest.mark.slow
+
 LADDERS = config_names("ladder")
 
 

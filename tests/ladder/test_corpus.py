@@ -22,6 +22,8 @@ from densing.ladder.corpus.shards import Corpus
 from densing.ladder.manifest import Ladder
 from tests.ladder.conftest import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def texts(documents: Path) -> list[str]:

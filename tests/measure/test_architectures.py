@@ -19,6 +19,8 @@ from densing.measure.engines.torch_engine import TorchEngine
 from tests.measure.models import byte_level
 from tests.measure.requests import Pair, instances, multiple_choice, nested
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 """Nats per token."""
 CONTEXT = 192

@@ -22,6 +22,8 @@ from densing.measure.run import measure
 from densing.measure.suites import Suite, SuiteConfig, load_suite
 from densing.measure.tasks.items import check_items, read_worked
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:

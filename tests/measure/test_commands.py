@@ -22,6 +22,8 @@ from densing.measure.measurement import Measurement
 from densing.models.registry import load_registry
 from tests.measure.requests import instances
 
+pytestmark = pytest.mark.slow
+
 
 def densing(*arguments: str | Path) -> tuple[int, str, str]:
     result = CliRunner().invoke(app, list(map(str, arguments)))

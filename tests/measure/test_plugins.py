@@ -18,6 +18,8 @@ from densing.core.errors import InputError
 from densing.measure import plugins
 from tests.measure.test_commands import densing
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CODE = '''
 from densing.measure.engines.torch_engine import TorchEngine

@@ -28,6 +28,8 @@ from densing.measure.run import measure
 from densing.measure.suites import load_suite
 from tests.measure.models import CONTEXT, byte_level, save_llama
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"device": "cpu", "dtype": "float32"}
 
 
@@ -183,7 +185,6 @@ def _measure_and_log(checkpoint: Path, held_out: Path, out: Path, log: Path) -> 
     measure(checkpoint, suite, out=out, limit=120, batch_tokens=400, **OPTIONS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.kills)])
 def test_killed_at_random_moments(
     checkpoint: Path, held_out: Path, tmp_path: Path, monkeypatch: Any, kills: int

@@ -20,6 +20,8 @@ from densing.measure import sandbox as sandboxes
 from densing.measure.code_eval import SandboxedCodeEval, programs_in, tasks_given_the_sandbox
 from densing.measure.sandbox import Sandbox, find_sandbox
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 3.0
 AT_WORK = 30.0
 """Far more than a program may take, and far less than what a test of an endless one would."""

@@ -22,6 +22,8 @@ from densing.measure.engines.torch_engine import TorchEngine
 from tests.measure.models import CONTEXT, byte_level, save_llama
 from tests.measure.requests import Pair, instances, long_answers, multiple_choice, nested
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-4
 """Nats per token."""
 

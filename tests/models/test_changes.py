@@ -13,6 +13,8 @@ from densing.models.registry import FILES, ScoreEntry, load_registry
 from tests.killing import KILLED, run_until
 from tests.models import changing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def no_snapshot(tmp_path, monkeypatch):

@@ -28,6 +28,8 @@ from densing.report.figures.loss_law import loss_law_figure, plot_loss_law
 from densing.report.figures.scales import round_ticks
 from densing.report.figures.style import DOUBLE, SINGLE, new_figure, save, shortened
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = [
     "<script>alert(1)</script>",
     'a "quoted" $x$ & | name',

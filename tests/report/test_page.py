@@ -31,6 +31,8 @@ from densing.trend.rulers import FrameRow
 from .browser import colour, contrast, over
 from .conftest import HOSTILE, HOSTILE_FAMILY, HOSTILE_NOTE, HOSTILE_SOURCE
 
+pytestmark = pytest.mark.slow
+
 FRAMES = ("densing-law-2025-tied", "densing-law-2025", "densing-law-2025-irreducible")
 MAIN = FRAMES[0]
 
