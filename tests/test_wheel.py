@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
-import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -18,32 +16,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.slow
-
-
-def pip(*arguments: str | Path) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built with what the environment has, so that nothing is downloaded."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip("wheel", ROOT, "--no-build-isolation", "--no-deps", "--wheel-dir", folder)
-    (path,) = folder.glob("densing-*.whl")
-    return path
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel, and with the packages that the tests run with, but not the clone."""
-    home = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
-    (site,) = home.glob("lib/python*/site-packages")
-    pip("install", "--no-deps", "--target", site, wheel)
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return home / "bin" / "python"
 
 
 def run(python: Path, folder: Path, *arguments: str) -> str:
