@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,10 +105,8 @@ def what_changed(path: Path, trend: Trend) -> Changes:
         if told != "records":
             raise InputError(f"changes are told for the frontier records, not for {told}")
     try:
-        before: Models = {
-            str(row["model"]): (float(days_since([row["release_date"]])[0]), float(row["density"])) for row in listed
-        }
-    except (KeyError, TypeError, ValueError) as error:
+        before: Models = {str(row["model"]): _entry(row["release_date"], row["density"]) for row in listed}
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: a density there lacks its model, release_date or value ({error})") from None
     after: Models = {
         name: (float(day), float(value))
@@ -123,6 +122,14 @@ def what_changed(path: Path, trend: Trend) -> Changes:
     first, last = _doubling(before), _doubling(after)
     found.sort(key=lambda change: abs(1 / change.without_days - 1 / last), reverse=True)
     return Changes(first, last, tuple(found))
+
+
+def _entry(date: str, density: float) -> tuple[float, float]:
+    """Day and ρ of a row; a ValueError or TypeError for what is no date, or no positive number."""
+    value = float(density)
+    if not 0 < value < np.inf:
+        raise ValueError(f"{value:g} is no density")
+    return float(days_since([dt.date.fromisoformat(date)])[0]), value
 
 
 def _put(models: Models, name: str, entry: tuple[float, float] | None) -> Models:

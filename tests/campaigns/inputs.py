@@ -366,7 +366,7 @@ def inputs(torch: bool = True) -> tuple[Input, ...]:
         Input("arguments of models show", ["models", "show", "GPT-3-175B", "--registry", "reg", "--json"], registry, None, 1),
         Input("arguments of import", ["import", "r.json", "--to", "registry", "--model", "X", "--out", "reg"], {"r.json": json.dumps(LM_EVAL).encode()}, None, 6),
         Input("arguments of ladder load", ["ladder", "load", "lad", "--tokens", "per-step:1", "--select", "s*", "-o", "out"], manifest, None, 1),
-        Input("rules of tokens", ["ladder", "load", "c", "--tokens", "t.csv"], {"t.csv": TOKENS, "c/s1/config.json": b"{}"}, "t.csv"),
+        Input("rules of tokens", ["ladder", "load", "c", "--tokens", "t.csv"], {"t.csv": TOKENS, "c/s1/config.json": config, "c/s1/model.safetensors": bytes(8)}, "t.csv"),
         Input("arguments of ladder plan", ["ladder", "plan", "quickstart", "--device", "h100", "--mfu", "0.4"], {}, None),
         Input("arguments of suites", ["suites", "check", "jsonl", "--documents", "i.jsonl"], {"i.jsonl": ITEMS}, None, 1),
         Input("arguments of frames", ["frames", "show", "mine", "--json"], built_frame(), None, 4),
