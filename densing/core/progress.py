@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from densing.core.text import printable
 
@@ -26,6 +35,20 @@ console = _Console(stderr=True, markup=False, force_jupyter=False)  # bars are t
 _open_bars = 0
 
 
+class _Done(MofNCompleteColumn):
+    """How much is done, and of how much where that is known."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:,.0f}") if task.total is None else super().render(task)
+
+
+class _Left(TimeRemainingColumn):
+    """How long the rest takes, as soon as that can be told."""
+
+    def render(self, task: Task) -> Text:
+        return Text("") if task.time_remaining is None else Text.assemble("left ", super().render(task))
+
+
 class Bar(Protocol):
     """What long work tells of itself."""
 
@@ -42,10 +65,9 @@ def progress_bars() -> Iterator[Callable[[str, float | None], Bar]]:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
+        _Done(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _Left(),
     )
     global _open_bars
     _open_bars += 1

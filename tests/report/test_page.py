@@ -365,6 +365,25 @@ def test_the_chart_is_one_stop_of_the_tab_key_and_arrows_walk_its_models(window,
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [1400, 900, 390])
+def test_names_in_the_chart_cover_no_mark_and_no_other_name(window, built, width):
+    window.open(built / "index.html", width=width)
+    window.click("#chart .model:nth-of-type(9)")  # names are placed anew
+    covered = window.js("""
+        const inside = (box, x, y) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height;
+        const names = [...document.querySelectorAll('#chart .names text')].filter((text) => text.getClientRects().length);
+        // A box holds room for accents and descenders that no name has.
+        const boxes = names.map((text) => text.getBBox()).map(({x, y, width, height}) => ({x, y: y + 2, width, height: height - 4}));
+        const marks = [...document.querySelectorAll('#chart .model')]
+          .map((mark) => mark.getAttribute('transform').match(/[\\d.]+/g).map(Number));
+        const apart = (a, b) => a.x + a.width <= b.x || b.x + b.width <= a.x || a.y + a.height <= b.y || b.y + b.height <= a.y;
+        return [names.length, names.filter((_, i) => marks.some(([x, y]) => inside(boxes[i], x, y))
+          || boxes.some((box, j) => j !== i && !apart(boxes[i], box))).map((text) => text.textContent)];
+    """)
+    assert covered[0] >= 3
+    assert covered[1] == []
+
+
 def test_zoom_by_buttons_keys_wheel_and_drag_and_back(window, report):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys

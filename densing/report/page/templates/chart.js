@@ -120,7 +120,7 @@ function createChart(root, onActive, onChosen) {
     drawAxes(view);
     const path = trend ? trend.line : [], last = trend ? new Date(trend.last_date) : null;
     even.attr("x1", margin.left).attr("x2", width - margin.right).attr("y1", y(1)).attr("y2", y(1));
-    evenLabel.text(width < 520 ? "ρ = 1" : "ρ = 1: as the reference family").attr("x", width - margin.right - 6).attr("y", y(1) - 5);
+    evenLabel.text(width < 520 ? "ρ = 1" : "ρ = 1: as the reference family").attr("x", margin.left + 6).attr("y", y(1) - 5);
     const [left, right] = last ? [x(last), x(path.at(-1).day)] : [0, 0];
     future.attr("x", left).attr("y", margin.top).attr("width", right - left).attr("height", height - margin.top - margin.bottom);
     futureLabel.attr("x", right - 6).attr("y", height - margin.bottom - 8).attr("display", trend ? null : "none");
@@ -158,6 +158,8 @@ function createChart(root, onActive, onChosen) {
     joined(names.selectAll("text").data(wanted, (row) => row.name), (enter) => enter.append("text")).order()
       .text((row) => shortened(row.name, width < 520 ? 16 : 28))
       .classed("highlight", isChosen)
+      .classed("hidden", false)
+      .attr("display", null) // what is not displayed has no length
       .each(function placed(row) {
         const [cx, cy] = place(row), long = this.getComputedTextLength(), off = Math.sqrt(markArea(row.size) / Math.PI) + 5;
         const spots = [[off, 4], [-off - long, 4], [-long / 2, -off - 2], [-long / 2, off + 11], [off - 4, -off], [-off - long + 4, -off], [off - 4, off + 9], [-off - long + 4, off + 9]];
