@@ -102,7 +102,7 @@ def test_the_whole_way(home: Path, python: Path, measured: Measurement) -> None:
     }
 
     # It becomes a frame: what was planted is what is measured, and what is fitted.
-    built = densing("frames", "build", "Scaling-Models", "--training-tokens", "in-name", *suite, "-o", "released")
+    built = densing("frames", "build", "Scaling-Models", "--training-tokens", "in-name", *suite, "--name", "released")
     payload = read_json(home / built["file"], "frame").payload
     points = [dict(zip(payload["losses"], row, strict=True)) for row in zip(*payload["losses"].values(), strict=True)]
     for point in points:
