@@ -237,7 +237,8 @@ def prepare(
     DensingError
         If the hub is needed and cannot be reached.
     """
-    if (processes := int(os.environ.get("WORLD_SIZE", 1))) > 1:
+    processes = os.environ.get("WORLD_SIZE", "")
+    if processes.isdecimal() and int(processes) > 1:
         raise InputError(
             f"a measurement is made by one process, and this is one of {processes} (accelerate launch or torchrun); "
             "start the command by itself, or share several checkpoints out with `densing sweep`"
