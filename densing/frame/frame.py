@@ -529,7 +529,7 @@ def build_frame(
                 f"frame {spec.name}: no column {', '.join(missing)}; the points have {', '.join(map(str, table))}"
             )
         for column in (*needed, "params", "tokens"):
-            _refuse_other_than_numbers(table, column, spec, may_be_empty=column not in needed)
+            _refuse_other_than_numbers(table, column, spec)
     scores = with_held_out(scores, f"frame {spec.name}, scores")
     losses = with_held_out(losses, f"frame {spec.name}, losses").query("held_out == 0").drop(columns="held_out")
     if spec.average:
@@ -542,8 +542,11 @@ def build_frame(
     return frame
 
 
-def _refuse_other_than_numbers(table: pd.DataFrame, column: str, spec: FrameSpec, *, may_be_empty: bool) -> None:
-    """Refuse a column of points that is not what its name says: names as text, scores in percent, positive numbers."""
+def _refuse_other_than_numbers(table: pd.DataFrame, column: str, spec: FrameSpec) -> None:
+    """Refuse a column of points that is not what its name says: names as text, scores in percent, positive numbers.
+
+    An empty number passes: some may be, and the fits name the row where one may not.
+    """
     if column not in table:
         return
     values = table[column].to_numpy()
@@ -556,8 +559,7 @@ def _refuse_other_than_numbers(table: pd.DataFrame, column: str, spec: FrameSpec
             values = np.array([_number(value) for value in values], float)
         upper, rule = (100.0, "a percentage, 0 to 100") if column == "score" else (np.inf, "a positive number")
         right = np.isfinite(values) & (values <= upper) & ((values > 0) | ((column == "score") & (values == 0)))
-        if may_be_empty:
-            right |= table[column].isna().to_numpy()
+        right |= table[column].isna().to_numpy()
     if not right.all():
         row = int(np.argmin(right))
         wrong = shortened(str(table[column].iloc[row]), 80)

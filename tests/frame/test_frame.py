@@ -246,7 +246,7 @@ def test_the_variants_differ_as_they_say():
     assert bare.law().objective < best.law().objective < article.law().objective
 
 
-@pytest.mark.parametrize("wrong", ["x", None, -1.0, 10**30, True])
+@pytest.mark.parametrize("wrong", ["x", -1.0, 10**30, True])
 @pytest.mark.parametrize("column", ["tokens", "conditional_loss"])
 def test_points_that_are_no_numbers_are_refused(frame, column, wrong):
     losses = frame.losses.astype({column: object})

@@ -67,7 +67,8 @@ def find_optima(
         If the objective is finite nowhere, as with points of 1e308.
     """
     relative = weights / target**2 if objective.logarithmic else weights
-    problem, theta = search(model, axes, target, relative)
+    with np.errstate(over="ignore", invalid="ignore"):  # such a start is none
+        problem, theta = search(model, axes, target, relative)
     searched = len(problem)
     if not searched:
         raise FitError("the objective is finite nowhere in the search; check the units of the points")
