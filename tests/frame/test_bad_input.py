@@ -49,17 +49,15 @@ def test_a_frame_is_read_at_one_number_of_tokens(given, match):
         ((np.full(20, 1e8), TOKENS, LOSSES), "one size says nothing"),
         ((SIZES[:3], TOKENS[:3], LOSSES[:3]), "3 points cannot fit the 4 constants"),
         ((SIZES, 20 * SIZES, LOSSES), "tokens are 20 times params at every point"),
-        (
-            (SIZES, TOKENS, np.where(np.arange(20) == 3, np.nan, LOSSES)),
-            "conditional_loss = nan in row 4 of the points must be a positive number",
-        ),
+        ((SIZES, TOKENS, np.where(np.arange(20) == 3, np.nan, LOSSES)), "row 4 is nan"),
         ((SIZES, TOKENS, 60 * TOKENS**-0.3), "do not fall with size"),
     ],
 )
 def test_points_that_no_law_can_be_read_from_are_refused(law, points, match, tmp_path):
     reading = {"tokens_per_param": 60} if law == "posterior" else {"tokens": 1e12}
+    frame = made(law, points, **reading)
     with pytest.raises(InputError, match=match) as caught:
-        write_frame(made(law, points, **reading), tmp_path)
+        write_frame(frame, tmp_path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

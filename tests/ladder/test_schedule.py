@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from densing.cli.measure import measure
+from densing.core.config import read_yaml, validate
 from densing.core.errors import InputError
+from densing.ladder.config import LadderConfig
 from densing.ladder.schedule import make_schedule
+from densing.ladder.shapes import params_non_embedding
 
 
 @settings(deadline=None)
@@ -45,3 +52,18 @@ def test_a_longer_budget_does_not_change_the_beginning() -> None:
 def test_impossible_budgets_are_refused(budgets: list[float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_schedule("x", 1000, budgets, 100)
+
+
+def test_the_checkpoints_of_the_quickstart_that_help_and_sweep_name_are_those_it_makes() -> None:
+    """A checkpoint's folder is named for its tokens, whole steps that are nearest to the budget."""
+    root = Path(__file__).parents[2]
+    config = validate(read_yaml(root / "configs" / "ladders" / "quickstart.yaml"), LadderConfig, "quickstart")
+    made = set()
+    for shape in config.sizes:
+        params, tokens_per_step = params_non_embedding(shape), shape.batch * config.context
+        schedule = make_schedule(shape.name, params, [ratio * params for ratio in config.budgets], tokens_per_step)
+        made |= {f"quickstart/{shape.name}/{branch.steps * tokens_per_step}" for branch in schedule.branches}
+    sweep = (root / "configs" / "sweeps" / "quickstart.yaml").read_text()
+    named = re.findall(r"quickstart/q\d/\w+", sweep + (measure.__doc__ or ""))
+    assert len(named) == 4
+    assert set(named) <= made
