@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from densing.report.data import ReportData
     from densing.trend.change import SlopeChange
 
+FEW = 5
+"""A line through fewer models is drawn weakly."""
+
 
 def change_figure(data: ReportData, *, width: float = DOUBLE) -> Figure:
     """Draw density on MMLU before and after ChatGPT."""
@@ -60,8 +63,12 @@ def plot_slope_change(change: SlopeChange, ax: Axes, event: str) -> Axes:
         at = [part.dates[i] for i in members]
         ax.plot(at, part.densities[members], marker, ms=6.5, mfc="none", mec=INK, mew=0.9)
         line = [date_of(d) for d in np.linspace(*days_since([at[0], at[-1]]), 50)]
-        text = f"{when}: A = {part.slope_per_day:.4f} per day"
-        ax.plot(line, [part.density(day) for day in line], color=colour, label=text)
+        few = len(members) < FEW
+        text = f"{when}: A = {part.slope_per_day:.4f} per day, through {len(members)} models"
+        ax.plot(
+            line, [part.density(day) for day in line], color=colour, label=text,
+            ls=":" if few else "-", lw=1.0 if few else 1.6,
+        )  # fmt: skip
         crossing += zip([*part.dates, *line], [*part.densities, *map(part.density, line)], strict=True)
     parts = (change.before, change.after)
     frontier = [(part.dates[i], part.densities[i], part.models[i]) for part in parts for i in part.members]
