@@ -56,7 +56,7 @@ def writers() -> dict[str, tuple[Mapping[str, bytes], Callable[[], None]]]:
         "import to measurement": ({"s.csv": PLAIN}, densing("import", "s.csv", "--to", "measurement", "--out", "m")),
         "report": ({"old/index.html": b"page", "old/data/a.csv": b"a"}, _report),
         "one table of a report": ({}, densing("report", "--only", "harnesses", "--out", "report")),
-        "frames build": (points, densing("frames", "build", "l.csv", "--scores", "s.csv", "--tokens", "1e10", "-o", "new")),
+        "frames build": (points, densing("frames", "build", "l.csv", "--scores", "s.csv", "--tokens", "1e10", "--name", "new")),
     }  # fmt: skip
 
 

@@ -121,7 +121,7 @@ def test_subfolders_with_one_model_each_become_a_frame(
         copy_model(checkpoint, tmp_path / "Scaling-Models" / f"s{number}")
     rule = ["--training-tokens", "per-parameter:20", "--form", "params-only"]
     suite = ["--suite", "jsonl", "--documents", items]
-    built = densing("frames", "build", tmp_path / "Scaling-Models", *rule, *suite, "-o", "scaling")
+    built = densing("frames", "build", tmp_path / "Scaling-Models", *rule, *suite, "--name", "scaling")
     points = points_of(built)
     assert [point["params"] for point in points] == [c.params_non_embedding for c in ladder.checkpoints[1::2]]
     assert [point["tokens"] for point in points] == [20 * point["params"] for point in points]
@@ -150,7 +150,7 @@ def test_revisions_that_name_steps_become_a_frame(
     sources = [f"labs/words-r{number}" for number in range(1, 5)]
     suite = ["--suite", "jsonl", "--documents", items]
     rule = ["--training-tokens", f"per-step:{BATCH * CONTEXT}", "--tokens", fresh.tokens]
-    built = densing("frames", "build", *sources, *rule, *suite, "-o", "steps")
+    built = densing("frames", "build", *sources, *rule, *suite, "--name", "steps")
     points = points_of(built)
     assert [(point["params"], point["tokens"]) for point in points] == [
         (c.params_non_embedding, c.tokens) for c in ladder.checkpoints

@@ -342,7 +342,7 @@ def test_frames_compare_shows_the_headline_under_every_frame(densing_json):
 def test_a_frame_from_csv_points(densing, densing_json):
     code, out, err = densing(
         "frames", "build", FOLDER / "reference_losses.csv", "--scores", FOLDER / "loss_score_points.csv",
-        "--tokens", "5e12", "-o", "mine",
+        "--tokens", "5e12", "--name", "mine",
     )  # fmt: skip
     assert code == 0, err
     assert "results/frames/mine.json" in out

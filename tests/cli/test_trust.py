@@ -98,7 +98,7 @@ def test_names_that_lead_elsewhere_are_refused(densing, tmp_path, name):
     (tmp_path / "p.csv").write_text("benchmark,params,tokens,conditional_loss\n")
     for command in (
         ("suites", "check", "s.yaml"),
-        ("frames", "build", "p.csv", "--scores", "p.csv", "--tokens", "1e9", "-o", name),
+        ("frames", "build", "p.csv", "--scores", "p.csv", "--tokens", "1e9", "--name", name),
     ):
         code, _, err = densing(*command)
         assert code == 2
@@ -248,7 +248,7 @@ FRAME_LOSSES = "benchmark,params,tokens,conditional_loss\n" + "".join(
     [
         (("fit", "score", "curve.csv"), ["curve.csv, column score", "0.74%", "74%", "write 74"]),
         (
-            ("frames", "build", "l.csv", "--scores", "s.csv", "-o", "x", "--tokens", "1e10"),
+            ("frames", "build", "l.csv", "--scores", "s.csv", "--name", "x", "--tokens", "1e10"),
             ["s.csv, mmlu", "0.79%", "79%", "write 79"],
         ),
     ],
