@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 from densing.core.arrays import BoolArray, FloatArray
 from densing.fit.status import FitError
 
+_LARGEST = 1e100
+"""Whose square is finite."""
+
 
 def as_columns(named: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
     """Return columns as arrays of floats, all of one length.
@@ -44,7 +47,7 @@ def demand(name: str, values: FloatArray, good: BoolArray, rule: str) -> None:
 
 
 def demand_positive(name: str, values: FloatArray) -> None:
-    """Refuse a column with a value that is not positive and finite.
+    """Refuse a column with a value that is not positive and finite, or of which no fit can take powers.
 
     Raises
     ------
@@ -52,3 +55,6 @@ def demand_positive(name: str, values: FloatArray) -> None:
         If there is one.
     """
     demand(name, values, np.isfinite(values) & (values > 0), "be positive and finite")
+    demand(
+        name, values, (values > 1 / _LARGEST) & (values < _LARGEST), f"lie between {1 / _LARGEST:g} and {_LARGEST:g}"
+    )
