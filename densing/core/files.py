@@ -54,8 +54,9 @@ def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     InputError
         If something else than a file is in its place: a rename would put a file where a device or a pipe is.
     """
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "a pipe or a device"
+    there = _kind(path)
+    if there is not None and not stat.S_ISREG(there):
+        kind = "a folder" if stat.S_ISDIR(there) else "a pipe or a device"
         raise InputError(f"{path}: this is {kind}, and a file would take its place; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
@@ -73,6 +74,14 @@ def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             raise
 
 
+def _kind(path: Path) -> int | None:
+    """What is in a place, asked once, since another process may replace it meanwhile; None for nothing."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return None
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A new folder beside `path` that replaces it when the block ends without an error.
@@ -82,7 +91,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     InputError
         If something else than a folder is in its place.
     """
-    if path.exists() and not path.is_dir():
+    there = _kind(path)
+    if there is not None and not stat.S_ISDIR(there):
         raise InputError(f"{path}: this is a file, and a folder would take its place; name a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     with _alone(path.parent):

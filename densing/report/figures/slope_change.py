@@ -64,7 +64,7 @@ def plot_slope_change(change: SlopeChange, ax: Axes, event: str) -> Axes:
         ax.plot(at, part.densities[members], marker, ms=6.5, mfc="none", mec=INK, mew=0.9)
         line = [date_of(d) for d in np.linspace(*days_since([at[0], at[-1]]), 50)]
         few = len(members) < FEW
-        text = f"{when}: A = {part.slope_per_day:.4f} per day, through {len(members)} models"
+        text = f"{when}: A = {part.slope_per_day:.4f} per day"
         ax.plot(
             line, [part.density(day) for day in line], color=colour, label=text,
             ls=":" if few else "-", lw=1.0 if few else 1.6,
