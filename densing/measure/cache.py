@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,13 +59,25 @@ class RequestCache:
         with self._named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=SECONDS_TO_WAIT_FOR_OTHERS)
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             # Without a sync per commit a power cut can lose the last commits, a killed process cannot.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS answers "
                 "(scope BLOB, request BLOB, answer TEXT, PRIMARY KEY (scope, request)) WITHOUT ROWID"
             )
+
+    def _write_ahead(self) -> None:
+        """Set the mode, for which SQLite itself does not wait where another process is just setting it."""
+        give_up = time.monotonic() + SECONDS_TO_WAIT_FOR_OTHERS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+            time.sleep(0.02)
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """The answers that are stored, by request."""
