@@ -163,13 +163,7 @@ class Measurement:
                     items[name].to_parquet(rows, index=False)
                     payload["items_sha256"] = sha256_of(rows)
                 write_json(below(new, f"{name}.json"), KIND, payload, made_from=self.made_from)
-            for kept in _not_measured(folder):
-                if (new / kept.name).exists():
-                    continue
-                if kept.is_dir() and not kept.is_symlink():
-                    shutil.copytree(kept, new / kept.name, symlinks=True)
-                else:
-                    shutil.copy2(kept, new / kept.name, follow_symlinks=False)
+            _keep_the_rest(folder, new)
         return Measurement(
             self.model, self.suite, self.engine, self.settings, self.tasks, made_from=self.made_from, folder=folder
         )
@@ -265,6 +259,23 @@ def _read_task(path: Path) -> Artifact:
         if not all(0 <= share <= 100 for share in (result.score, result.chance) if share is not None):
             raise ValueError("a score lies outside of 0 to 100 percent")
         return Artifact(payload | {"result": result}, artifact.made_from, artifact.made_with)
+
+
+def _keep_the_rest(folder: Path, new: Path) -> None:
+    """Copy what else lies in a measurement's folder; looked at again where another process just replaced that."""
+    for last in (False, False, False, True):
+        try:
+            for kept in _not_measured(folder):
+                if (new / kept.name).exists():
+                    continue
+                if kept.is_dir() and not kept.is_symlink():
+                    shutil.copytree(kept, new / kept.name, symlinks=True)
+                else:
+                    shutil.copy2(kept, new / kept.name, follow_symlinks=False)
+            return
+        except FileNotFoundError:
+            if last:
+                raise
 
 
 def _not_measured(folder: Path) -> list[Path]:
