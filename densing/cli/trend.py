@@ -51,22 +51,22 @@ def trend(
     benchmark: Annotated[
         str | None,
         typer.Option(
-            help="With --models registry: read one benchmark, or average or joint; by default what the frame reads of "
-            "all scores together. With --method panel: one benchmark, average or rare_facts."
+            help="Read one benchmark of --models registry, or average or joint; by default what the frame reads of all "
+            "scores together. The method panel takes one benchmark, average or rare_facts."
         ),
     ] = None,
     whose: Annotated[
         str,
         typer.Option(
             "--scores",
-            help="With --models registry: vendors, or harness:NAME for what one harness measured (observational, "
-            "leaderboard-v1, leaderboard-v2).",
+            help="Take these scores of --models registry: vendors, or harness:NAME for what one harness measured "
+            "(observational, leaderboard-v1, leaderboard-v2).",
         ),
     ] = "vendors",
     registry: RegistryFolder = None,
     frontier: Annotated[str, typer.Option(help="Which models the line is drawn through.")] = "records",
     quantile: Annotated[
-        float, typer.Option(help="For --frontier quantile: the share of models that lie under the line.")
+        float, typer.Option(help="Let --frontier quantile leave this share of the models under its line.")
     ] = 0.9,
     since: Annotated[
         str | None, typer.Option(help="Take only models released on or after this date, as in 2024-01-31.")
@@ -79,11 +79,11 @@ def trend(
         list[str] | None,
         typer.Option(
             "--score",
-            help="With --forecast: say what size reaches these scores then; benchmark=value in percent, repeat it.",
+            help="Say what size reaches this score, benchmark=value in percent, at the date of --forecast; repeat it.",
         ),
     ] = None,
     params: Annotated[
-        str | None, typer.Option(help="With --score: say on what date a model of this size, as in 1B, reaches them.")
+        str | None, typer.Option(help="Say on what date a model of this size, as in 1B, reaches the scores of --score.")
     ] = None,
     change_at: Annotated[str | None, typer.Option(help="Test whether the slope changed at this date.")] = None,
     find_change: Annotated[
@@ -96,7 +96,7 @@ def trend(
         bool,
         typer.Option(
             "--sensitivity",
-            help="With --models registry: give the doubling time without each kind of training, family and source.",
+            help="Give the doubling time of --models registry without each kind of training, family and source.",
         ),
     ] = False,
     method: Annotated[
@@ -126,7 +126,7 @@ def trend(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(help="With --csv: what the file calls its columns, as in date=release_date,value=p50_min."),
+        typer.Option(help="Say what the file of --csv calls its columns, as in date=release_date,value=p50_min."),
     ] = None,
     backtest: Annotated[
         bool,
