@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,6 @@ from densing.frame.inversion import checked_loss
 from densing.frame.statuses import Status, extrapolation_note, judge_size
 from densing.models.size import Size
 from densing.models.subject import Answers, Subject
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_HARDWARE = "rtx-4090-article"
 _DISAGREES = 2.0

@@ -170,22 +170,23 @@ def put(entries: Sequence[ModelEntry], scores: Sequence[ScoreEntry], folder: Pat
 
     def change(draft: Draft) -> list[str]:
         done = []
-        known = [row.model for row in draft.models.entries(ModelEntry)]
-        present = dict(zip(known, draft.models.entries(ModelEntry), strict=True))
+        present = {row.model: (place, row) for place, row in enumerate(draft.models.entries(ModelEntry))}
         for entry in entries:
-            if entry.model not in present:
-                draft.models.append(entry)
-            elif present[entry.model] != entry:
-                draft.models.replace(known.index(entry.model), entry)
-            else:
+            place, row = present.get(entry.model, (None, None))
+            if row == entry:
                 continue
+            if place is None:
+                draft.models.append(entry)
+            else:
+                draft.models.replace(place, entry)
             done.append(f"entered the model {entry.model}")
-        sources = {score.source for score in scores}
-        keep = [row in scores or row.source not in sources for row in draft.scores.entries(ScoreEntry)]
+        wanted, sources = set(scores), {score.source for score in scores}
+        there = draft.scores.entries(ScoreEntry)
+        keep = [row in wanted or row.source not in sources for row in there]
         draft.scores.remove(keep)
-        there = set(draft.scores.entries(ScoreEntry))
+        known = set(there)
         for score in scores:
-            if score not in there:
+            if score not in known:
                 draft.scores.append(score)
                 done.append(f"entered {score.model} {score.benchmark} = {score.score:g}")
         return done + ["left out scores that are no longer measured"] * (not all(keep) and not done)
