@@ -13,6 +13,7 @@ from densing.cluster.sweep import SweepConfig, Unit
 from densing.core.artifacts import ArtifactError
 from densing.core.errors import InputError
 from densing.measure.measurement import Measurement, TaskResult
+from densing.measure.weights import USUAL_BITS
 from densing.models import changes
 from densing.models.benchmarks import load_benchmarks
 from densing.models.registry import ModelEntry, ScoreEntry, load_registry
@@ -84,19 +85,19 @@ def enter_in_registry(config: SweepConfig, units: Sequence[Unit], folder: Path) 
 
 
 def _model(name: str, unit: Unit, size: Size) -> ModelEntry:
-    billions = {
-        "total_params_B": size.total,
-        "params_non_embedding_B": size.non_embedding,
-        "active_params_B": size.active,
-    }
-    return ModelEntry(
-        model=name,
-        family=unit.load.checkpoint.family,
-        release_date=unit.load.checkpoint.released,
-        architecture="moe" if size.active else "dense",
-        weight_bits=None if size.weight_bits == 16 else size.weight_bits,
-        **{column: value / 1e9 for column, value in billions.items() if value},
+    counts = {"total": size.total, "non_embedding": size.non_embedding, "active": size.active}
+    entry, _ = changes.described(
+        name,
+        release_date=str(unit.load.checkpoint.released),
+        counts={kind: value for kind, value in counts.items() if value},
+        scores={},
+        source="",
+        fields={
+            "family": unit.load.checkpoint.family,
+            "weight_bits": None if size.weight_bits == USUAL_BITS else size.weight_bits,
+        },
     )
+    return entry
 
 
 def _score(name: str, config: SweepConfig, benchmark: str, task: TaskResult, limit: int | None) -> ScoreEntry:
