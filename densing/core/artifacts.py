@@ -217,12 +217,19 @@ def write_csv(
     path: Path, kind: str, table: pd.DataFrame, *, made_from: Mapping[str, str] | None = None, seed: int | None = None
 ) -> None:
     """Write a table as CSV under a commented envelope; cells that a spreadsheet would run are quoted."""
+    text = csv_text(kind, table, made_from=made_from, seed=seed)
+    with atomic(path) as file:
+        file.write(text)
+
+
+def csv_text(
+    kind: str, table: pd.DataFrame, *, made_from: Mapping[str, str] | None = None, seed: int | None = None
+) -> str:
+    """What `write_csv` writes, for one who writes other files with it."""
     body = table.map(harmless).to_csv(index=False, lineterminator="\n")
     envelope = _envelope(kind, body, made_from or {}, seed)
-    with atomic(path) as file:
-        for key, value in envelope.items():
-            file.write(f"# {key}: {json.dumps(value, ensure_ascii=False)}\n")
-        file.write(body)
+    head = [f"# {key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in envelope.items()]
+    return "".join([*head, body])
 
 
 def read_csv(path: Path, kind: str) -> tuple[pd.DataFrame, Artifact]:

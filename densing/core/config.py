@@ -9,7 +9,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from densing.core.errors import InputError, unknown
-from densing.core.files import DEEPEST, LARGEST_CONFIGURATION, read_text, reading
+from densing.core.files import DEEPEST, LARGEST_CONFIGURATION, LONGEST_NUMBER, read_text, reading
 from densing.core.paths import CONFIGS, file_name
 from densing.core.text import shortened
 
@@ -65,7 +65,7 @@ def _refuse_depth(text: str) -> None:
 
 
 def _refuse_bombs(root: yaml.Node) -> None:
-    """Refuse aliases that repeat one another into millions of values, or hold themselves."""
+    """Refuse aliases that repeat one another into millions of values or hold themselves, and numbers without end."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
     waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
@@ -79,6 +79,8 @@ def _refuse_bombs(root: yaml.Node) -> None:
                 raise ValueError(f"more than {MOST_NODES:,} values, aliases counted out")
         elif id(node) in open_nodes:
             raise ValueError("an alias stands inside of what it repeats")
+        elif node.tag == "tag:yaml.org,2002:int" and len(node.value) > LONGEST_NUMBER:
+            raise ValueError(f"a number of more than {LONGEST_NUMBER} digits")
         elif id(node) not in sizes:
             open_nodes.add(id(node))
             waiting.append((node, True))

@@ -7,6 +7,7 @@ left-overs of a killed run are those that nobody holds, and the next run that wr
 from __future__ import annotations
 
 import csv
+import fnmatch
 import io
 import json
 import os
@@ -38,8 +39,10 @@ LONGEST_LINE = 1 << 26
 """Bytes of a line of a file that is read by lines."""
 DEEPEST = 100
 """Lists and mappings inside one another."""
-LONGEST_NUMBER = 300
-"""Digits in a row; a number of more is none that a computer's floating point holds."""
+MOST_ENTRIES = 100_000
+"""Files and folders below one that is looked through."""
+LONGEST_NUMBER = 100
+"""Digits in a row; nobody means more of them, and the product of three such numbers is still one for floating point."""
 
 
 # writing
@@ -260,6 +263,23 @@ def _cause(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
 
 
+def files_below(folder: Path, pattern: str) -> list[Path]:
+    """Files in a folder and in those inside it whose name matches a pattern, sorted; links to folders are not followed.
+
+    Raises
+    ------
+    InputError
+        If there is so much in the folder that another one must be meant.
+    """
+    found, seen = [], 0
+    for place, folders, files in os.walk(folder):
+        seen += len(folders) + len(files)
+        if seen > MOST_ENTRIES:
+            raise InputError(f"{folder}: more than {MOST_ENTRIES:,} files and folders lie in it; name a folder inside")
+        found += [Path(place, name) for name in fnmatch.filter(files, pattern)]
+    return sorted(found)
+
+
 @contextmanager
 def open_regular(path: Path | str, largest: int = LARGEST_FILE) -> Iterator[IO[bytes]]:
     """Open a file for reading, if it is one: a pipe would be waited for, and a device never ends.
@@ -413,10 +433,14 @@ def _refuse_extremes(content: bytes) -> None:
         raise ValueError(f"nested more than {DEEPEST} deep, or a number of more than {LONGEST_NUMBER} digits")
 
 
+def _has_long_number(content: bytes) -> bool:
+    # A run of 101 digits holds ten of every tenth byte in a row, which takes a tenth of the time to see.
+    few = content[::10].translate(_DIGITS_ALIKE)
+    return b"0" * 10 in few and b"0" * (LONGEST_NUMBER + 1) in content.translate(_DIGITS_ALIKE)
+
+
 def _is_extreme(content: bytes) -> bool:
-    # A run of 301 digits holds ten of every thirtieth byte in a row, which takes a tenth of the time to see.
-    few = content[::30].translate(_DIGITS_ALIKE)
-    if b"0" * 10 in few and b"0" * (LONGEST_NUMBER + 1) in content.translate(_DIGITS_ALIKE):
+    if _has_long_number(content):
         return True
     brackets = content.translate(None, _NOT_BRACKETS)
     if len(brackets) <= DEEPEST:
@@ -466,7 +490,10 @@ def parse_table(path: Path, **options: Any) -> pd.DataFrame:
     """
     import pandas as pd
 
-    text = read_text(path, "CSV")
+    content = read_bytes(path, "CSV")
+    text = _decoded(content, path, "CSV")
     with reading(path, "CSV"), warnings.catch_warnings():
+        if _has_long_number(content):
+            raise ValueError(f"a number of more than {LONGEST_NUMBER} digits")
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the heading
         return pd.read_csv(io.StringIO(text), index_col=False, **options)

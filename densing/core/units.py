@@ -22,6 +22,8 @@ SMALLEST_BARE = 10_000
 """A count under this without a unit may be meant in billions."""
 LARGEST = 1e18
 """More than any model's parameters or corpus."""
+YEARS = (1900, 2200)
+"""First and last of a date."""
 
 
 def parse_count(text: str | float, what: str = "a count", *, bare: bool = False) -> float:
@@ -62,6 +64,8 @@ def parse_count(text: str | float, what: str = "a count", *, bare: bool = False)
     value = float(digits) * _FACTORS[match[4].lower()]
     if value <= 0:
         raise InputError(f"{shown} is not {what}; it must be greater than zero")
+    if value < 1 and not bare:
+        raise InputError(f"{shown} is not {what}; a count is at least 1")
     if value > LARGEST:
         raise InputError(f"{shown} is not {what}; {LARGEST:.0e} is more than there are; was a unit given twice?")
     plain = isinstance(text, str) and not (match[3] or match[4])
@@ -188,9 +192,23 @@ def parse_date(text: str | None, option: str) -> dt.date | None:
     if text is None:
         return None
     try:
-        return dt.date.fromisoformat(text)
+        return day_of(text)
     except ValueError:
-        raise InputError(f"{option} {text}: not a date; write it as 2026-01-31") from None
+        raise InputError(f"{option} {text}: not a date from {YEARS[0]} to {YEARS[1]}; write it as 2026-01-31") from None
+
+
+def day_of(text: str) -> dt.date:
+    """The day of an ISO date, 2026-01-31; a ValueError for another text, and for a year that nobody means.
+
+    Examples
+    --------
+    >>> day_of("2026-01-31")
+    datetime.date(2026, 1, 31)
+    """
+    day = dt.date.fromisoformat(text)
+    if not YEARS[0] <= day.year <= YEARS[1]:
+        raise ValueError(f"the year {day.year} is not from {YEARS[0]} to {YEARS[1]}")
+    return day
 
 
 def short_count(value: float) -> str:

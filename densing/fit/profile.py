@@ -21,6 +21,7 @@ from densing.fit.optimise.objectives import Objective
 from densing.fit.optimise.polish import polish
 from densing.fit.optimise.projection import LogModel, SeparableModel, project
 from densing.fit.optimise.search import search
+from densing.fit.status import FitError
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,11 @@ def likelihood_interval(
         The hull of the region.
     values, objective : array
         Everything that was evaluated on the way, in increasing order of value.
+
+    Raises
+    ------
+    FitError
+        If no value from edge to edge is under the limit: the best fit lies outside of them.
     """
     values, objective = scan, costs(scan)
     for _ in range(3):
@@ -207,6 +213,11 @@ def likelihood_interval(
         order = np.argsort(values)
         values, objective = values[order], objective[order]
     inside = objective <= limit
+    if not inside.any():
+        raise FitError(
+            "the best fit has this quantity outside of the range in which its interval is looked for; ask for it at "
+            "another number of tokens or another loss, closer to those of the points"
+        )
     edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))
     pieces = tuple((float(values[i]), float(values[j - 1])) for i, j in zip(edges[::2], edges[1::2], strict=True))
     interval = Interval(pieces[0][0], pieces[-1][1], level, bool(inside[0]), bool(inside[-1]), pieces)

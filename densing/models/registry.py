@@ -23,6 +23,7 @@ from densing.core.errors import InputError, unknown
 from densing.core.files import parse_csv
 from densing.core.paths import DATA
 from densing.core.results import Result
+from densing.core.units import day_of
 from densing.models.benchmarks import benchmark_name, load_benchmarks
 from densing.models.size import Size
 from densing.models.subject import Subject
@@ -87,7 +88,7 @@ class ModelEntry(Config):
         """Numbers would pass as seconds since 1970."""
         if isinstance(value, int | float) or (isinstance(value, str) and value and not _DATE.fullmatch(value.strip())):
             raise ValueError("write the date as 2026-01-31")
-        return value
+        return day_of(value.strip()) if isinstance(value, str) and value else value
 
     @field_validator("architecture")
     @classmethod

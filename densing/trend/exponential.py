@@ -634,7 +634,7 @@ def fit_density_trend(chosen: DensitySet, **options: Any) -> Trend:
 
     groups = options.pop("groups", None) or chosen.groups or load_registry().groups(chosen.names)
     limits, values = None, chosen.values.copy()
-    partial = np.array([name in chosen.partial for name in chosen.names])
+    partial = np.array([name in chosen.partial for name in chosen.names], dtype=bool)
     values[partial] = np.nan
     if chosen.details and (usable := chosen.in_range & ~partial).any():
         sizes = np.array([detail.size for detail in chosen.details])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from densing.core.artifacts import read_json
 from densing.core.errors import InputError
 from densing.core.files import parse_json
+from densing.core.units import day_of
 from densing.trend.exponential import Trend
 from densing.trend.frontier import Dates, days_since, frontier_slopes
 
@@ -129,7 +129,7 @@ def _entry(date: str, density: float) -> tuple[float, float]:
     value = float(density)
     if not 0 < value < np.inf:
         raise ValueError(f"{value:g} is no density")
-    return float(days_since([dt.date.fromisoformat(date)])[0]), value
+    return float(days_since([day_of(date)])[0]), value
 
 
 def _put(models: Models, name: str, entry: tuple[float, float] | None) -> Models:

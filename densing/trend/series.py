@@ -11,6 +11,7 @@ import numpy as np
 
 from densing.core.errors import InputError, unknown
 from densing.core.files import parse_csv
+from densing.core.units import YEARS, day_of
 from densing.density.sets import DensitySet
 
 COLUMNS = ("date", "value", "name", "group")
@@ -59,9 +60,11 @@ def _date(text: str, where: str) -> dt.date:
     if re.fullmatch(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}", given):
         raise InputError(f"{where}: the date {given} can be read in two ways; write year-month-day, as in 2024-02-01")
     try:
-        return dt.date.fromisoformat(given)
+        return day_of(given)
     except ValueError:
-        raise InputError(f"{where}: {given!r} is not a date; write year-month-day, as in 2024-02-01") from None
+        raise InputError(
+            f"{where}: {given!r} is not a date from {YEARS[0]} to {YEARS[1]}; write year-month-day, as in 2024-02-01"
+        ) from None
 
 
 def _value(text: str, column: str, where: str) -> float:

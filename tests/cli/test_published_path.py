@@ -233,6 +233,7 @@ def test_trend_writes_an_artifact(densing, tmp_path):
     ("arguments", "message"),
     [
         (["--since", "yesterday"], "--since yesterday: not a date"),
+        (["--until", "9999-12-31"], "not a date from 1900 to 2200"),
         (["--panel", "fig9"], "unknown panel 'fig9'"),
         (["--frontier", "upper"], "unknown frontier 'upper'"),
         (["--since", "2025-03-01"], "models on the frontier; a trend needs at least 3"),

@@ -84,7 +84,7 @@ def test_any_text_is_a_positive_count_or_refused(text):
     assert 0 < value < float("inf")
 
 
-@pytest.mark.parametrize("text", ["eight", "8Q", "", "-3B", "0", "1e400", "8 B B"])
+@pytest.mark.parametrize("text", ["eight", "8Q", "", "-3B", "0", "1e400", "8 B B", "1e-7"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(InputError, match="a size for --params"):
         parse_count(text, "a size for --params")

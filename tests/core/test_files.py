@@ -8,8 +8,18 @@ import os
 
 import pytest
 
+from densing.core import files
+from densing.core.config import read_yaml
 from densing.core.errors import InputError
-from densing.core.files import atomic, atomic_folder, parse_csv, parse_json, remove_leftovers
+from densing.core.files import (
+    atomic,
+    atomic_folder,
+    files_below,
+    parse_csv,
+    parse_json,
+    parse_table,
+    remove_leftovers,
+)
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
@@ -125,6 +135,26 @@ def test_json_that_nobody_means_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(InputError, match=r"x\.json: not readable as JSON"):
         parse_json(tmp_path / "x.json")
+
+
+def test_numbers_without_end_are_refused_in_tables_and_configurations(tmp_path):
+    (tmp_path / "x.csv").write_text(f"a,b\n1,{'9' * 101}\n")
+    with pytest.raises(InputError, match=r"x\.csv: not readable as CSV \(ValueError: a number of more than 100 digits"):
+        parse_table(tmp_path / "x.csv")
+    for number in ("9" * 101, "0x" + "f" * 101, "1" + ":30" * 40):
+        (tmp_path / "x.yaml").write_text(f"a: {number}\n")
+        with pytest.raises(InputError, match=r"x\.yaml: not readable as YAML \(ValueError: a number of more than 100"):
+            read_yaml(tmp_path / "x.yaml")
+
+
+def test_a_folder_in_which_there_is_too_much_is_not_looked_through(tmp_path, monkeypatch):
+    for name in ("b/x.json", "a/c/x.json", "a/y.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert files_below(tmp_path, "x.*") == [tmp_path / "a/c/x.json", tmp_path / "b/x.json"]
+    monkeypatch.setattr(files, "MOST_ENTRIES", 5)
+    with pytest.raises(InputError, match="more than 5 files and folders lie in it"):
+        files_below(tmp_path, "x.*")
 
 
 def test_json_with_brackets_and_digits_in_its_texts_is_read(tmp_path):

@@ -239,6 +239,25 @@ def test_intervals_hold_the_best_value_and_shrink_with_the_noise():
     assert all(wide > 1.5 * narrow for wide, narrow in widths.values())
 
 
+@pytest.mark.parametrize("tokens", [10, 1e8, 1e10, 1e15])
+def test_the_floor_has_an_interval_at_any_number_of_tokens(tokens):
+    fit = fit_loss_law(*noisy(TRUTH, 0.002), objective="log-least-squares")
+    interval = fit.interval("data_floor", tokens=tokens)
+    assert interval.low <= fit.best.data_floor(tokens) <= interval.high < np.inf
+
+
+def test_a_size_beyond_all_that_are_looked_at_is_refused():
+    fit = fit_loss_law(*noisy(TRUTH, 0.002), objective="log-least-squares")
+    with pytest.raises(FitError, match="outside of the range"):
+        fit.profile("effective_size", tokens=5e12, loss=1e6)
+
+
+def test_a_weight_that_leaves_the_other_points_out_is_refused():
+    params, tokens, loss = noisy(TRUTH, 0.002)
+    with pytest.raises(FitError, match=r"weights from 1 to 8e\+09"):
+        fit_loss_law(params, tokens, loss, weights=np.where(np.arange(len(loss)), 1, 8e9))
+
+
 def test_the_profile_touches_the_best_objective_and_rises_from_it():
     fit = fit_loss_law(*noisy(TRUTH, 0.005))
     profile = fit.profile("alpha")

@@ -31,6 +31,8 @@ REPLICATE_NODES = 24
 replicates misses its best optimum with it."""
 ROBUST_NODES = 8
 """Nodes of each exponent's axis that Huber's fit polishes beside what the search for squares finds."""
+LARGEST_WEIGHT = 1e6
+"""Times the smallest weight of a point."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,9 +180,12 @@ class LossLawFit(FittedModel[LossLawOptimum]):
             raise FitError(f"tokens={tokens:g} must be positive and finite")
         axes = [*axes, design.share_axis(), np.zeros(1)]
         if name == "data_floor":
-            top = np.log(self.loss.min())
+            at = [np.log(max(optimum.data_floor(tokens), 1e-300)) for optimum in self.optima]
+            # A loss at D₀ or fewer tokens holds the floor under it; one at more says nothing of it.
+            above = self.loss[self.tokens <= tokens]
+            top = max(*at, np.log(above.min()) if len(above) else max(at) + np.log(10))
             box = np.array([top + np.log(1e-9), top])
-            at = [max(np.log(max(optimum.data_floor(tokens), 1e-300)), box[0]) for optimum in self.optima]
+            at = np.maximum(at, box[0]).tolist()
             return _log_quantity(name, FloorLaw(design, tokens), axes, 3, at, box)
         assert loss is not None
         excess = [loss - float(optimum.data_floor(tokens)) for optimum in self.optima]
@@ -307,6 +312,11 @@ def _checked_points(
                 "add points of another ratio, or fit the form params-only"
             )
     weight = arrays["weights"][rows] if weights is not None else np.ones(count)
+    if weight.max() > LARGEST_WEIGHT * weight.min():
+        raise FitError(
+            f"weights from {weight.min():g} to {weight.max():g}: a point with less than {1 / LARGEST_WEIGHT:g} of "
+            "another's weight has no part in the fit; leave it out, or correct the weights"
+        )
     return n, d, measured, weight, rows
 
 
