@@ -113,7 +113,7 @@ def _validation_text(validation: Validation) -> str:
 @app.command("validate")
 def validate(
     name: Annotated[str, typer.Argument(help="Name of a frame from `densing frames list`, or its JSON file.")],
-    seed: Annotated[int, typer.Option(help="Seed of the resampled test items.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampled test items.")] = 0,
     json: JsonFlag = False,
 ) -> None:
     r"""Test a frame on models that it was not fitted to, and keep the result for `densing frames show`.

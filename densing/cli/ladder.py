@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -159,16 +160,18 @@ def load(
         densing ladder load EleutherAI/pythia-14m EleutherAI/pythia-70m --tokens per-step:2097152 --select "step*000"
         densing ladder load reference_models/quickstart --losses losses.csv
     """
+    from densing.core.files import atomic
     from densing.ladder.load import load_ladder
 
     ladder = load_ladder(
         source, tokens, select=select or (), show=lambda found: typer.echo(printable(_ladder_text(found)), err=True)
     )
-    if losses:
-        _write_losses(ladder, losses)
-    if out:
-        ladder.write(out)
-        typer.echo(printable(f"wrote {out / 'manifest.json'}"), err=True)
+    with ExitStack() as written:  # both files or neither
+        if losses:
+            written.enter_context(atomic(losses)).write(_losses(ladder))
+        if out:
+            ladder.write(out)
+            typer.echo(printable(f"wrote {out / 'manifest.json'}"), err=True)
     _show(ladder, json)
 
 
@@ -201,10 +204,10 @@ def _folder(config: LadderConfig, out: Path | None) -> Path:
     return out or Path("reference_models") / config.name
 
 
-def _write_losses(ladder: Ladder, path: Path) -> None:
+def _losses(ladder: Ladder) -> str:
     import pandas as pd
 
-    from densing.core.artifacts import write_csv
+    from densing.core.artifacts import csv_text
     from densing.core.errors import InputError
 
     if any(checkpoint.held_out_loss is None for checkpoint in ladder.checkpoints):
@@ -217,7 +220,7 @@ def _write_losses(ladder: Ladder, path: Path) -> None:
     ]
     hashes = {key: str(ladder.training.get(f"{key}_sha256", "")) for key in ("corpus", "tokenizer")}
     made_from = {key: sha256 for key, sha256 in hashes.items() if sha256}
-    write_csv(path, "losses", pd.DataFrame(rows), made_from=made_from)
+    return csv_text("losses", pd.DataFrame(rows), made_from=made_from)
 
 
 def _show(ladder: Ladder, json: bool) -> None:

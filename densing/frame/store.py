@@ -166,7 +166,7 @@ def read_frame(path: Path) -> ReferenceFrame:
     return replace(frame, draw_source=lambda _, benchmark: draws[benchmark])
 
 
-_Columns = dict[str, list[int | float | str | None]]
+_Columns = dict[str, list[int | float | None] | list[str | None]]
 
 
 def _say_made_again(path: Path, error: Exception) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -352,13 +352,28 @@ def read_validation(frame: ReferenceFrame, folder: Path) -> Validation | None:
         payload = read_json(path, "validation").payload
         if payload["of"] != _identity(frame):
             return None
-        tables = (pd.DataFrame(typed(payload[name], _Rows)) for name in ("predictions", "sizes", "sensitivity"))
-        found = Validation(typed(payload["frame"], str), *(table.fillna(np.nan).infer_objects() for table in tables))
-        found.summary()  # refuses sizes that lack a column
-        return found
+        kinds: dict[str, Any] = {"predictions": _Rows, "sizes": list[_Recovered], "sensitivity": _Rows}
+        tables = (pd.DataFrame(typed(payload[name], kind)) for name, kind in kinds.items())
+        return Validation(typed(payload["frame"], str), *(table.fillna(np.nan).infer_objects() for table in tables))
 
 
 _Rows = list[dict[str, int | float | str | bool | None]]
+
+
+@dataclass(frozen=True)
+class _Recovered:
+    """A row of `Validation.sizes` as it is kept; None where a number is not finite."""
+
+    left_out: float | str
+    params: float
+    tokens: float
+    path: Literal["loss", "score"]
+    benchmark: str
+    over_true: float | None
+    low: float | None
+    high: float | None
+    holds: bool
+    status: str
 
 
 def _identity(frame: ReferenceFrame) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from densing.core.errors import InputError
+from densing.core.files import files_below
 from densing.core.hub import HUB_NAME, TOKENIZER, WEIGHTS, download, refuse_without_safetensors, revisions
 from densing.ladder.manifest import MANIFEST, Checkpoint, Ladder
 from densing.ladder.tokens_rule import FORMS, TokensRule, parse_tokens_rule
@@ -100,6 +101,8 @@ def load_ladder(
     rule = parse_tokens_rule(tokens)
     checkpoints = [_understand(entry, rule) for entry in found]
     trained = [(entry, checkpoint) for entry, checkpoint in zip(found, checkpoints, strict=True) if checkpoint.tokens]
+    if not trained:
+        raise InputError(f"{tokens}: by this rule {_names(found)} were trained on no tokens; state how many they were")
     trained.sort(key=lambda pair: (pair[1].params_non_embedding, pair[1].tokens, pair[1].name))
     understood = _ladder(name or Path(sources[0]).name, [checkpoint for _, checkpoint in trained])
     if show:
@@ -133,7 +136,7 @@ def _find(source: str | Path) -> Iterable[Found]:
 
 
 def _in_folder(root: Path) -> Iterable[Found]:
-    for file in sorted(root.rglob("config.json")):
+    for file in files_below(root, "config.json"):
         folder = file.parent
         name = folder.relative_to(root).as_posix() if folder != root else root.name
         stem, _, last = name.rpartition("/")
@@ -170,6 +173,10 @@ def _download_folder(repository: str, inside: Path) -> Path:
 
 def _understand(entry: Found, rule: TokensRule) -> Checkpoint:
     everything, without = count_params(entry.config)
+    if without < 1:
+        raise InputError(
+            f"{entry.config / 'config.json'}: a model of this configuration has no parameters but embeddings"
+        )
     return Checkpoint(
         name=entry.name,
         rung=entry.rung,

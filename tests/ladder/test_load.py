@@ -99,6 +99,8 @@ def test_tokens_are_never_guessed(openbmb: Path) -> None:
         ("per-stp:1000", "no rule for training tokens; the forms are per-step:COUNT"),
         ("per-parameter:many", "'many' is not tokens per parameter"),
         ("absent.csv", "no such file"),
+        ("per-parameter:1e-9", "s1, s2, s3, s4, s5, s6 were trained on no tokens"),
+        ("s1=0.5e0", "a count is at least 1"),
     ],
 )
 def test_a_rule_that_says_nothing_about_a_checkpoint_is_refused(openbmb: Path, rule: str, message: str) -> None:
@@ -158,6 +160,14 @@ def test_several_sources_make_one_ladder(tmp_path: Path) -> None:
 def test_a_manifest_needs_no_rule(trained: tuple[Path, Ladder]) -> None:
     folder, ladder = trained
     assert load_ladder(folder) == load_ladder(folder / "manifest.json") == ladder
+
+
+def test_a_configuration_without_layers_is_refused(tmp_path: Path) -> None:
+    llama(tmp_path / "empty", 16)
+    config = tmp_path / "empty" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": 0, "num_hidden_layers": 0}))
+    with pytest.raises(InputError, match=r"config\.json: a model of this configuration has no parameters but"):
+        load_ladder(tmp_path / "empty", "empty=1e9")
 
 
 def test_tied_and_other_embeddings_are_not_counted(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from densing.core.artifacts import read_json, sha256_of, write_json
+from densing.core.artifacts import read_json, sha256_of, typed, understanding, write_json
 from densing.core.errors import InputError
 from densing.core.files import remove_leftovers
 from densing.core.progress import Bar, progress_bar
@@ -80,7 +80,10 @@ def open_corpus(config: LadderConfig, folder: Path) -> Corpus | None:
     """
     if not (folder / INDEX).exists():
         return None
-    _refuse_other_settings(read_json(folder / INDEX, "corpus").payload.get("settings"), config, folder)
+    payload = read_json(folder / INDEX, "corpus").payload
+    with understanding(folder / INDEX, "corpus"):
+        made_from = typed(payload["settings"], dict[str, Any])
+    _refuse_other_settings(made_from, config, folder)
     return Corpus(folder)
 
 
@@ -107,10 +110,9 @@ def check_repetition(config: LadderConfig, corpus: Corpus, tokens: float) -> flo
     return epochs
 
 
-def _refuse_other_settings(made_from: dict[str, Any] | None, config: LadderConfig, folder: Path) -> None:
+def _refuse_other_settings(made_from: dict[str, Any], config: LadderConfig, folder: Path) -> None:
     wanted = _settings(config)
-    if made_from is None or made_from != wanted:
-        made_from = made_from or {}
+    if made_from != wanted:
         changed = sorted(key for key in {*wanted, *made_from} if wanted.get(key) != made_from.get(key))
         raise InputError(
             f"{folder}: made with another {', '.join(changed)} than {config.name!r} asks for; "

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from densing.core.errors import InputError
-from densing.core.files import reading
+from densing.core.files import files_below, reading
 from densing.measure.importers.file import Importer, ResultsFile
 from densing.measure.importers.table import IMPORTERS
 from densing.measure.importers.values import Imported
@@ -23,7 +23,7 @@ def read_results(path: Path) -> Imported:
         If it is missing, broken, in none of the forms, has no value, or a score that is out of range.
     """
     if path.is_dir():
-        found = sorted(path.glob("**/results*.json"))
+        found = files_below(path, "results*.json")
         if len(found) != 1:
             raise InputError(
                 f"{path}: there are {len(found)} results*.json files in this folder; name the one to import"
