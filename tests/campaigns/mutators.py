@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -11,12 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from densing.core.artifacts import sha256_of_data
 
 HOSTILE: list[Any] = [
     "", " ", "0", "-1", "1e400", "NaN", "inf", "9" * 5000, "1,5B", "²", "٣", "\x1b[31mred", "\x00", "=cmd()", "../../x",
     "/proc/version", "a" * 70_000, "\ud800", "’", "None", "true", "2024-13-01", "-0", "1e-320", "{}", "*", "$x$", "\u202e",
+    "9999-12-31", "0001-01-01", "1600-01-01", "2026-01-01T00:00:00Z", "1.234,5", "5%", "8B", "8", "1e9", "1e26", "0/0", "2/1", "a=b=c", ".",
+    "-", "--", "~root", "%s", "{x}", "a\nb", "\u2028", "/", "/dev/full", "C:\\x", "é" * 300, "0x10", "1_000", "x,y",
     None, True, False, 0, -1, 3, 10**30, 1.5, 1e308, -1e308, 1e-308, [], {}, [[]], [None], {"a": None}, [1] * 300,
+    0.5, 50, 100.0001, 5e-324, 2**31, 2**63, 10**100, 10**309, float("nan"), float("-inf"), [0] * 10_000, json.loads("[" * 60 + "]" * 60),
 ]  # fmt: skip
 """Values where another was expected."""
 LETTERS = [
@@ -120,29 +126,48 @@ def spoil_artifact(content: bytes, draw: random.Random) -> bytes:
 
 
 def _spoil_data(data: Any, draw: random.Random) -> Any:
-    places: list[tuple[Any, Any]] = []
-    waiting = [data]
-    while waiting and len(places) < 5000:
-        part = waiting.pop()
-        keys = list(part) if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else []
-        places += [(part, key) for key in keys]
-        waiting += [part[key] for key in keys]
+    places = _places(data)
     if not places:
         return draw.choice(HOSTILE)
-    depth = draw.choice([4, 12, len(places)])
-    part, key = draw.choice(places[:depth])
-    kind = draw.randrange(6)
+    part, key = draw.choice(draw.choice(places))
+    kind = draw.randrange(9)
     if kind == 0:
         del part[key]
     elif kind == 1 and isinstance(part, dict):
         part[str(draw.choice(HOSTILE))[:5000]] = part.pop(key)
     elif kind == 2:
-        part[key] = [part[key]]
+        part[key] = draw.choice([[part[key]], {"a": part[key]}, str(part[key])])
     elif kind == 3:
-        part[key] = {"a": part[key]}
+        other, there = draw.choice(draw.choice(places))
+        part[key] = copy.deepcopy(other[there])
+    elif kind == 4:
+        part[key] = _changed(part[key], draw)
     else:
-        part[key] = draw.choice(HOSTILE)
+        part[key] = copy.deepcopy(draw.choice(HOSTILE))
     return data
+
+
+def _places(data: Any) -> list[list[tuple[Any, Any]]]:
+    """Every part with every key of it, those together that differ in their places in lists alone."""
+    found: dict[tuple[Any, ...], list[tuple[Any, Any]]] = {}
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), data)]
+    for path, part in waiting:
+        inside = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        for key, inner in inside:
+            here = (*path, key if isinstance(part, dict) else "*")
+            found.setdefault(here, []).append((part, key))
+            if len(waiting) < 5000:
+                waiting.append((here, inner))
+    return list(found.values())
+
+
+def _changed(value: Any, draw: random.Random) -> Any:
+    """A value near to the one that was meant."""
+    if isinstance(value, str | list):
+        return draw.choice([value[::-1], value + value, value[:1], value[1:], value[:-1]])
+    if isinstance(value, int | float):
+        return draw.choice([-value, 100 * value, value / 1e6, value * 1e9, value + 0.5])
+    return draw.choice(HOSTILE)
 
 
 def spoil_json_line(content: bytes, draw: random.Random) -> bytes:
@@ -171,12 +196,24 @@ def spoil_cell(content: bytes, draw: random.Random) -> bytes:
 
 
 def spoil_column(content: bytes, draw: random.Random) -> bytes:
-    """A column in another unit or notation, or all of the table with other separators."""
+    """A column in another unit, notation or place, or all of the table with other separators or many times."""
     lines = content.split(b"\n")
-    if draw.random() < 0.2:
+    kind = draw.randrange(10)
+    if kind == 0:
         return content.replace(b",", draw.choice([b";", b"\t", b", ", b"|"]))
-    column = draw.randrange(lines[0].count(b",") + 1)
+    if kind == 1:
+        return b"\n".join([lines[0], *lines[1:] * draw.choice([0, 2, 30])])
+    column, other = (draw.randrange(lines[0].count(b",") + 1) for _ in range(2))
+    if kind == 2:
+        for place, line in enumerate(lines):
+            cells = line.split(b",")
+            if max(column, other) < len(cells):
+                cells[column], cells[other] = cells[other], cells[column]
+            lines[place] = b",".join(cells)
+        return b"\n".join(lines)
+    same = str(draw.choice(HOSTILE)).encode("utf-8", "surrogatepass")
     change = draw.choice([
+        lambda cell: same, lambda cell: cell + b"e9",
         lambda cell: b"", lambda cell: cell.replace(b".", b","), lambda cell: b"0." + cell, lambda cell: cell + b"%",
         lambda cell: b"-" + cell, lambda cell: cell + b"e300", lambda cell: b'"' + cell + b'"', lambda cell: b" " + cell.upper(),
     ])  # fmt: skip
@@ -203,7 +240,13 @@ def spoil_lines(content: bytes, draw: random.Random) -> bytes:
 
 
 def spoil_yaml(content: bytes, draw: random.Random) -> bytes:
-    """A line that YAML gives a meaning of its own, or another value of a key."""
+    """Other data, a line that YAML gives a meaning of its own, or another value of a key."""
+    if draw.random() < 0.5:
+        try:
+            data = _spoil_data(yaml.safe_load(content), draw)
+            return yaml.safe_dump(data, sort_keys=False, default_flow_style=draw.choice([None, True])).encode()
+        except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError):
+            pass  # it is spoiled already
     lines = content.split(b"\n")
     place = draw.randrange(len(lines))
     key, colon, _ = lines[place].partition(b":")
@@ -261,8 +304,8 @@ def spoil_arguments(arguments: list[str], options: list[str], draw: random.Rando
     elif kind == 1:
         arguments[place:place] = arguments[place : place + 1]
     elif kind == 2 and options:
-        value = [_argument(draw)] if draw.random() < 0.8 else []
-        arguments += [draw.choice(options), *value]
+        name, value = draw.choice(options), _argument(draw)
+        arguments += draw.choice([[name, value], [name, value], [f"{name}={value}"], [name]])
     elif place < len(arguments):
         name, equals, _ = arguments[place].partition("=")
         text = _argument(draw)
