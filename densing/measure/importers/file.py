@@ -58,9 +58,10 @@ class ResultsFile:
         try:
             text = read_text(self.path, "CSV")
             with reading(self.path, "CSV"):
-                reader = csv.DictReader(io.StringIO(text, newline=""))
-                columns = reader.fieldnames = [column.strip() for column in reader.fieldnames or []]
-                return list(columns), list(reader)
+                reader = csv.reader(io.StringIO(text, newline=""))
+                columns = [column.strip() for column in next(reader, [])]
+                absent = [""] * len(columns)
+                return columns, [dict(zip(columns, row + absent[len(row) :], strict=False)) for row in reader if row]
         except InputError as error:
             self.problem = str(error)
             return [], []

@@ -37,16 +37,16 @@ def read(file: ResultsFile) -> Imported:
     totals = [column for column in counts if "correct" not in column.lower()]
     values = []
     for line, row in enumerate(file.rows, 2):
-        dataset, metric, mode, version = ((row[key] or "").strip() for key in ("dataset", "metric", "mode", "version"))
+        dataset, metric, mode, version = (row[key].strip() for key in ("dataset", "metric", "mode", "version"))
         for model in models:
-            cell = (row[model] or "").strip()
+            cell = row[model].strip()
             if cell in ("", "-"):  # not run, or a heading
                 continue
             where = f"{path}, line {line}, column {model}"
             is_share = not NO_SHARE.fullmatch(metric)
             value, items = parse_percent(cell, where) if is_share else (_number(cell, where), None)
             for column in totals if items is None else ():
-                items = _count((row[column] or "").strip(), f"{path}, line {line}, column {column}")
+                items = _count(row[column].strip(), f"{path}, line {line}, column {column}")
             values.append(
                 ImportedValue(
                     model=model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from densing.core.errors import InputError
 from densing.core.units import parse_percent
@@ -20,15 +21,18 @@ def recognises(file: ResultsFile) -> bool:
 
 def read(file: ResultsFile) -> Imported:
     """Columns model, benchmark, score (percent), and optionally shots and metric."""
-    path = file.path
+    path, known = file.path, load_benchmarks()
     values = []
     for line, row in enumerate(file.rows, 2):
-        benchmark = (row["benchmark"] or "").strip().lower()
-        shots, words = _shots((row.get("shots") or "").strip(), f"{path}, line {line}, column shots")
-        value, items = parse_percent(row["score"] or "", f"{path}, line {line}, column score")
+        benchmark = row["benchmark"].strip().lower()
+        value, items = parse_percent(row["score"], f"{path}, line {line}, column score")
+        try:
+            shots, words = _shots(row.get("shots", "").strip())
+        except ValueError as error:
+            raise InputError(f"{path}, line {line}, column shots: {error}") from None
         values.append(
             ImportedValue(
-                model=(row["model"] or "").strip(),
+                model=row["model"].strip(),
                 task=benchmark,
                 metric=(row.get("metric") or "score").strip(),
                 filter=None,
@@ -37,18 +41,19 @@ def read(file: ResultsFile) -> Imported:
                 shots=shots,
                 shots_in_words=words,
                 samples=items,
-                benchmark=benchmark if benchmark in load_benchmarks() else None,
+                benchmark=benchmark if benchmark in known else None,
                 departures=(UNSTATED,),
             )
         )
     return Imported(path, "CSV", {}, tuple(values))
 
 
-def _shots(cell: str, where: str) -> tuple[int | None, str]:
+@lru_cache
+def _shots(cell: str) -> tuple[int | None, str]:
     """The number, and the registry's words where the cell says more than the number, as `3 (CoT)` does."""
     if cell in ("", "-", "not stated"):
         return None, ""
     match = SHOTS.fullmatch(cell)
     if not match:
-        raise InputError(f"{where}: {cell!r} is no number of shots; write 5, '5-shot', '3 (CoT)', or nothing")
+        raise ValueError(f"{cell!r} is no number of shots; write 5, '5-shot', '3 (CoT)', or nothing")
     return int(match[1]), f"{match[1]} {match[2].strip()}" if match[2] else ""
