@@ -101,6 +101,11 @@ class ReferenceFrame(Result):
             return AVERAGE
         return JOINT if len(self.parts) > 1 else self.benchmarks[0]
 
+    @property
+    def shown(self) -> str:
+        """The benchmark whose law stands for the frame where one is shown: the average, or the first where none is."""
+        return AVERAGE if AVERAGE in self.benchmarks else self.benchmarks[0]
+
     @cached_property
     def derived(self) -> dict[str, Any]:
         """What other modules computed from the frame and keep with it."""

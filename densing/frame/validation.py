@@ -354,7 +354,10 @@ def read_validation(frame: ReferenceFrame, folder: Path) -> Validation | None:
             return None
         kinds: dict[str, Any] = {"predictions": _Rows, "sizes": list[_Recovered], "sensitivity": _Rows}
         tables = (pd.DataFrame(typed(payload[name], kind)) for name, kind in kinds.items())
-        return Validation(typed(payload["frame"], str), *(table.fillna(np.nan).infer_objects() for table in tables))
+        found = Validation(typed(payload["frame"], str), *(table.fillna(np.nan).infer_objects() for table in tables))
+        if found.sizes.empty:
+            raise ValueError("it has no sizes")
+        return found
 
 
 _Rows = list[dict[str, int | float | str | bool | None]]

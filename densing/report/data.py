@@ -12,7 +12,7 @@ from densing.article.corollaries import Corollary, compression_table, compute_co
 from densing.core.errors import InputError
 from densing.density.published import api_prices
 from densing.density.sets import write_densities, write_trend
-from densing.frame.frame import JOINT, ReferenceFrame
+from densing.frame.frame import AVERAGE, ReferenceFrame
 from densing.frame.names import ARTICLE_FRAME, RECOMMENDED_FRAME
 from densing.frame.store import load_frame, load_frames
 from densing.models.registry import ModelEntry, Registry, load_registry, own_folder
@@ -161,11 +161,11 @@ def gather(
     if highlight is not None:
         highlight = known.entry(highlight).model
         scores = known.subject(highlight).scores
-        joint = main.headline == JOINT
-        if not set(scores) & set(main.parts) if joint else main.average_score(scores) is None:
-            needed = (
-                f"a score on any of {', '.join(main.parts)}" if joint else f"scores on {', '.join(main.spec.average)}"
-            )
+        if main.headline == AVERAGE:
+            lacks, needed = main.average_score(scores) is None, f"scores on {', '.join(main.spec.average)}"
+        else:
+            lacks, needed = not set(scores) & set(main.parts), f"a score on any of {', '.join(main.parts)}"
+        if lacks:
             raise InputError(f"{highlight} has no density in frame {frame}: it needs {needed}")
     return ReportData(main, cache(partial(_read, main, every_frame, registry, seed)), known, highlight)
 

@@ -14,6 +14,7 @@ from densing.core.intervals import Interval
 from densing.core.text import harmless, latex_text, markdown_text, one_line
 from densing.core.units import short_count
 from densing.density.sets import INCOMPLETE
+from densing.frame.frame import AVERAGE
 from densing.trend.exponential import AT_CHANCE, DAYS_PER_MONTH, TOO_DENSE, left_out_lines
 
 if TYPE_CHECKING:
@@ -132,9 +133,10 @@ def frames_table(data: ReportData, which: str) -> Table:
     for row in rows:
         doubling, full, conditional = row.texts
         numbers = row.to_dict()
+        of = "" if numbers["law_of"] == AVERAGE else f" (law of {numbers['law_of']})"
         shown.append(
             {
-                "frame": row.frame.name, "read at": row.frame.spec.read_at, "α": f"{numbers['alpha']:.3f}",
+                "frame": row.frame.name + of, "read at": row.frame.spec.read_at, "α": f"{numbers['alpha']:.3f}",
                 "β": f"{numbers['beta']:.3f}", "E": f"{numbers['E']:.3f}", "data floor": f"{numbers['data_floor']:.3f}",
                 "in range": f"{numbers['in_range']} of {numbers['models']}", "doubling time": doubling,
                 "95% full": full, "95% conditional": conditional,

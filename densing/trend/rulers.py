@@ -50,17 +50,19 @@ class FrameRow:
 
     def to_dict(self) -> dict[str, Any]:
         """The row's numbers."""
-        law = self.frame.law()
+        shown = self.frame.shown
+        law, fit = self.frame.law(shown), self.frame.law_fit(shown)
         row: dict[str, Any] = {
             "frame": self.frame.name,
+            "law_of": shown,
             "D0": self.frame.spec.tokens,
             "tokens_per_param": self.frame.spec.tokens_per_param,
             "alpha": law.alpha,
             "beta": law.beta,
             "E": law.E,
             "data_floor": float(self.frame.reading.floors(law.constants)[0]),
-            "sum_of_squares": self.frame.law_fit().optima[self.frame.optimum()].objective,
-            "optima": len(self.frame.law_fit().optima),
+            "sum_of_squares": fit.optima[self.frame.optimum(shown)].objective,
+            "optima": len(fit.optima),
             "in_range": int(self.densities.in_range.sum()),
             "models": len(self.densities.names),
             "left_out": {reason: list(names) for reason, names in self.left_out.items()},

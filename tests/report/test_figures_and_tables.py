@@ -27,6 +27,7 @@ from densing.report.figures.density_over_time import density_figure
 from densing.report.figures.loss_law import loss_law_figure, plot_loss_law
 from densing.report.figures.scales import round_ticks
 from densing.report.figures.style import DOUBLE, SINGLE, new_figure, save, shortened
+from tests.campaigns.inputs import built_frame
 
 pytestmark = pytest.mark.slow
 
@@ -155,6 +156,16 @@ def test_a_frame_of_another_schema_is_passed_over_by_name(tmp_path, monkeypatch,
     assert "mine" not in [frame.name for frame in load_frames()]
     said = " ".join(capsys.readouterr().err.split())
     assert re.search(rf"{path.name}.*densing/frame/0.*make it again", said)
+
+
+def test_a_frame_of_one_benchmark_has_a_report_with_a_model_to_point_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, content in built_frame().items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    build_report(tmp_path / "out", "mine", only=["frames", "densities"], formats=["png"], highlight="Qwen2.5-7B")
+    assert "mine (law of mmlu)" in (tmp_path / "out/tables/frames_registry.md").read_text()
+    assert "Qwen2.5-7B" in (tmp_path / "out/tables/densities_registry.csv").read_text()
 
 
 def test_one_figure_alone_is_made_into_a_folder_that_keeps_the_rest(tmp_path):

@@ -90,7 +90,7 @@ def static_page(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _frame(row: FrameRow) -> dict[str, Any]:
-    spec, law = row.frame.spec, row.frame.law()
+    spec, law = row.frame.spec, row.frame.law(row.frame.shown)
     settings = f"{spec.read_at}, α {law.alpha:.3f}, β {law.beta:.3f}"
     return {"title": spec.title, "settings": settings + (f", E {law.E:.3f}" if law.E else "")}
 
