@@ -20,10 +20,9 @@ Names are imported on first use, so that `import densing` costs nothing and work
 Examples
 --------
 >>> import densing
->>> frame = densing.load_frame("densing-law-2025")
->>> density = densing.compute_density(frame, params=7e9, score=66.6, benchmark="mmlu")
->>> str(density.status)
-'in range'
+>>> frame = densing.load_frame("densing-law-2025-tied")
+>>> densing.compute_density(frame, params=7e9, score=60, benchmark="mmlu")
+<Density: model on mmlu in frame densing-law-2025-tied: ρ = 1.35 (95% 0.89 to 2.2), in range>
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import pydoc
 import re
@@ -14,6 +15,7 @@ import pytest
 import densing
 from densing.core.results import Result
 from densing.report.contents import FIGURES
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("name", densing.__all__)
@@ -25,6 +27,18 @@ def test_every_public_name_is_documented_and_typed(name):
         assert signature.return_annotation is not inspect.Signature.empty
         assert all(p.annotation is not inspect.Parameter.empty for p in signature.parameters.values())
         assert name in densing.__doc__
+
+
+EXAMPLES = [
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted(ROOT.glob("densing/**/*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_of_docstrings_print_what_they_say(module):
+    assert doctest.testmod(import_module(module)).failed == 0
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def shortened(text: str, longest: int) -> str:
     Examples
     --------
     >>> shortened("abcdefghijklmnopqrstuvwxyz", 15)
-    'abcdefg … vwxyz'
+    'abcdefgh … wxyz'
     """
     if len(text) <= longest:
         return text

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from densing.core.errors import InputError
 from densing.core.text import shortened
 
-_FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+_POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "g": 9, "t": 12}
 _PERCENT = re.compile(
     r"^\s*([+-]?[0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*(%?)\s*(?:\(([0-9]+)\s*/\s*([0-9]+)\))?\s*$", re.IGNORECASE
 )
@@ -53,7 +53,7 @@ def parse_count(text: str | float, what: str = "a count", *, bare: bool = False)
     comma = _DECIMAL_COMMA.fullmatch(given)
     if comma and (comma[3] or not match):
         unit = comma[3].upper() or "B"
-        point = float(f"{comma[1]}.{comma[2]}") * _FACTORS[unit.lower()]
+        point = float(f"{comma[1]}.{comma[2]}e{_POWERS[unit.lower()]}")
         raise InputError(
             f"{shown} is not {what}, the comma can be read in two ways; write {comma[1]}.{comma[2]}{unit}, "
             f"which is {point:_.0f}, or {comma[1]}{comma[2]}{unit}"
@@ -61,7 +61,8 @@ def parse_count(text: str | float, what: str = "a count", *, bare: bool = False)
     if not match:
         raise InputError(f"{shown} is not {what}; write it as 8e9, 8B, 8.03b or 350M")
     digits = re.sub(r"[_,]", "", match[1]) + (match[2] or "") + (match[3] or "")
-    value = float(digits) * _FACTORS[match[4].lower()]
+    power = _POWERS[match[4].lower()]
+    value = float(digits) * 10.0**power if match[3] else float(f"{digits}e{power}")
     if value <= 0:
         raise InputError(f"{shown} is not {what}; it must be greater than zero")
     if value < 1 and not bare:
@@ -77,19 +78,19 @@ def parse_count(text: str | float, what: str = "a count", *, bare: bool = False)
     return value
 
 
-def parse_percent(text: str, where: str) -> tuple[float, int | None]:
+def parse_percent(text: str) -> tuple[float, int | None]:
     """A score in percent as tables write it, ``40.0``, ``0.6%`` or ``40.0 (200/500)``, and its items where given.
 
     A bare number above 0 and up to 1 is refused, because it can be meant as percent or as a fraction.
 
     Raises
     ------
-    InputError
-        Names `where`, the text, and what is allowed.
+    ValueError
+        Names the text, and what is allowed; the caller says where it stands.
 
     Examples
     --------
-    >>> parse_percent("40.0 (200/500)", "line 2")
+    >>> parse_percent("40.0 (200/500)")
     (40.0, 500)
     """
     match = _PERCENT.match(text)
@@ -97,18 +98,18 @@ def parse_percent(text: str, where: str) -> tuple[float, int | None]:
         value = float(match[1] if match else text)
     except ValueError:
         comma = f"; write {text.strip().replace(',', '.')}" if re.fullmatch(r"\s*[0-9]+,[0-9]+\s*%?\s*", text) else ""
-        raise InputError(f"{where}: {shortened(text, 80)!r} is not a number{comma}") from None
+        raise ValueError(f"{shortened(text, 80)!r} is not a number{comma}") from None
     if not 0 <= value <= 100:
-        raise InputError(f"{where}: {text!r} is not a score in percent, which lies between 0 and 100")
+        raise ValueError(f"{text!r} is not a score in percent, which lies between 0 and 100")
     if match and match[4]:
         right, items = int(match[3]), int(match[4])
         counted = 100 * right / items if items else float("nan")
         if not abs(value - counted) <= 0.5:  # tables round to whole percent at most
-            raise InputError(f"{where}: {text!r} gives two scores, {value:g}% and {counted:g}% by its counts; keep one")
+            raise ValueError(f"{text!r} gives two scores, {value:g}% and {counted:g}% by its counts; keep one")
         return value, items
     if 0 < value <= 1 and not (match and match[2]):
-        raise InputError(
-            f"{where}: {text!r} can be read as {value:g}% or as a fraction, {100 * value:g}%; "
+        raise ValueError(
+            f"{text!r} can be read as {value:g}% or as a fraction, {100 * value:g}%; "
             f"write '{value:g}%' or '{100 * value:g}%'"
         )
     return value, None

@@ -227,7 +227,7 @@ def compute_density(
     >>> from densing import load_frame
     >>> density = compute_density(load_frame("densing-law-2025"), params=6.979e9, score=66.6, benchmark="mmlu")
     >>> print(f"{density.value:.3f}, {density.status}")
-    0.936, in range
+    0.932, beyond the curve
     """
     if size is None:
         if params is None:

@@ -536,7 +536,8 @@ def build_frame(
         for column in (*needed, "params", "tokens"):
             _refuse_other_than_numbers(table, column, spec)
     scores = with_held_out(scores, f"frame {spec.name}, scores")
-    losses = with_held_out(losses, f"frame {spec.name}, losses").query("held_out == 0").drop(columns="held_out")
+    losses = with_held_out(losses, f"frame {spec.name}, losses")
+    losses = losses[losses["held_out"] == 0].drop(columns="held_out")
     if spec.average:
         losses = _with_average(losses, ["params", "tokens"], ["conditional_loss"], spec)
         keys = [key for key in ("checkpoint", "held_out", "params", "tokens") if key in scores]

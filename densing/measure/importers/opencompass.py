@@ -42,9 +42,11 @@ def read(file: ResultsFile) -> Imported:
             cell = row[model].strip()
             if cell in ("", "-"):  # not run, or a heading
                 continue
-            where = f"{path}, line {line}, column {model}"
             is_share = not NO_SHARE.fullmatch(metric)
-            value, items = parse_percent(cell, where) if is_share else (_number(cell, where), None)
+            try:
+                value, items = parse_percent(cell) if is_share else (_number(cell), None)
+            except ValueError as error:
+                raise InputError(f"{path}, line {line}, column {model}: {error}") from None
             for column in totals if items is None else ():
                 items = _count(row[column].strip(), f"{path}, line {line}, column {column}")
             values.append(
@@ -71,8 +73,8 @@ def _count(cell: str, where: str) -> int | None:
     return int(cell)
 
 
-def _number(cell: str, where: str) -> float:
+def _number(cell: str) -> float:
     try:
         return float(cell)
-    except ValueError as error:
-        raise InputError(f"{where}: {cell!r} is not a number") from error
+    except ValueError:
+        raise ValueError(f"{cell!r} is not a number") from None

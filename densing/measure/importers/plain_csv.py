@@ -25,11 +25,13 @@ def read(file: ResultsFile) -> Imported:
     values = []
     for line, row in enumerate(file.rows, 2):
         benchmark = row["benchmark"].strip().lower()
-        value, items = parse_percent(row["score"], f"{path}, line {line}, column score")
+        column = "score"
         try:
-            shots, words = _shots(row.get("shots", "").strip())
+            value, items = parse_percent(row[column])
+            column = "shots"
+            shots, words = _shots(row.get(column, "").strip())
         except ValueError as error:
-            raise InputError(f"{path}, line {line}, column shots: {error}") from None
+            raise InputError(f"{path}, line {line}, column {column}: {error}") from None
         values.append(
             ImportedValue(
                 model=row["model"].strip(),
