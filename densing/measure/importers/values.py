@@ -26,7 +26,7 @@ UNSTATED = "the file does not state a limit of items or a chat template"
 """What is said of every value of a table, which has no room for it."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ImportedValue:
     """One number of a results file.
 
