@@ -46,7 +46,7 @@ def with_held_out(table: pd.DataFrame, source: str, lines: Sequence[int] | None 
     if not columns:
         return table.assign(held_out=0)
     held = []
-    for place, cell in enumerate(table[columns[0]]):
+    for place, cell in enumerate(table[columns[0]].tolist()):
         word = "" if cell is None or cell != cell else str(cell).strip().lower()  # NaN is empty
         if word not in YES + NO:
             where = f"line {lines[place]}" if lines is not None else f"row {place + 1}"

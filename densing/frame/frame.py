@@ -85,8 +85,8 @@ class ReferenceFrame(Result):
     @cached_property
     def benchmarks(self) -> tuple[str, ...]:
         """Benchmarks with a law and a curve, the average last."""
-        names = [str(name) for name in self.losses["benchmark"].unique()]
-        both = [name for name in names if name in set(self.scores["benchmark"])]
+        scored = set(self.scores["benchmark"].unique())
+        both = [str(name) for name in self.losses["benchmark"].unique() if name in scored]
         return tuple(sorted(both, key=lambda name: (name == AVERAGE, both.index(name))))
 
     @property
@@ -561,11 +561,12 @@ def _refuse_other_than_numbers(table: pd.DataFrame, column: str, spec: FrameSpec
     elif column == "checkpoint":
         right, rule = table[column].notna().to_numpy(), "a name"
     else:
+        empty = values != values if values.dtype.kind in "fiu" else table[column].isna().to_numpy()
         if values.dtype.kind not in "fiu":
             values = np.array([_number(value) for value in values], float)
         upper, rule = (100.0, "a percentage, 0 to 100") if column == "score" else (np.inf, "a positive number")
         right = np.isfinite(values) & (values <= upper) & ((values > 0) | ((column == "score") & (values == 0)))
-        right |= table[column].isna().to_numpy()
+        right |= empty
     if not right.all():
         row = int(np.argmin(right))
         wrong = shortened(str(table[column].iloc[row]), 80)
@@ -581,7 +582,7 @@ def _with_average(table: pd.DataFrame, keys: Sequence[str], values: Sequence[str
     """The table with rows of the average appended, where it has none."""
     import pandas as pd
 
-    names = set(table["benchmark"])
+    names = set(table["benchmark"].unique())
     if AVERAGE in names and not spec.form_average:
         return table
     table = table[table["benchmark"] != AVERAGE]
