@@ -26,13 +26,13 @@ from densing.frame.from_ladder import frame_of_measurements, measure_models
 from densing.frame.names import ARTICLE_FRAME
 from densing.frame.spec import CurveOptions, FrameSpec
 from densing.frame.store import write_frame
+from densing.ladder.config import LadderConfig, Shape
 from densing.measure.engines.table import DEFAULT, checked_engine
 from densing.models.size import Size
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from densing.ladder.config import LadderConfig
     from densing.ladder.manifest import Checkpoint, Ladder
     from densing.ladder.training.run import ExtraModel
     from densing.measure.measurement import Measurement
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 class FreshModel(Config):
     """A model of the ladder's recipe that takes no part in the fit."""
 
-    shape: dict[str, int | str]
+    shape: Shape
     """As a size of the ladder's configuration."""
     seed: int = Field(1, ge=0)
     """Seed of its weights and of its order of text; another than the ladder's."""
-    longer: float = Field(1.5, gt=1)
+    longer: float = Field(1.5, gt=1, le=1e6)
     """Tokens of its longer training, in units of D₀."""
 
 
@@ -60,7 +60,7 @@ class PipelineConfig(Config):
     """Where the ladder is trained."""
     suite: str = "local"
     engine: Annotated[str, AfterValidator(checked_engine)] = DEFAULT
-    tokens_per_parameter: float = Field(60, gt=0)
+    tokens_per_parameter: float = Field(60, gt=0, le=1e9)
     """D₀, in tokens per parameter of the largest rung."""
     form: Literal["two-term", "irreducible", "params-only"] = "two-term"
     objective: Literal["least-squares", "log-least-squares", "huber-log"] = "log-least-squares"
@@ -109,7 +109,6 @@ def run(config: PipelineConfig, source: Path) -> Outcome:
     source : Path
         The configuration's file, whose hash goes into the frame.
     """
-    from densing.ladder.config import LadderConfig, Shape
     from densing.ladder.shapes import params_non_embedding
     from densing.ladder.training.run import ExtraModel, train_ladder
     from densing.measure.suites import load_suite
@@ -118,8 +117,7 @@ def run(config: PipelineConfig, source: Path) -> Outcome:
     check_replaceable(config.report)
     settings = load(find_config("ladder", config.ladder), LadderConfig)
     tokens = config.tokens_per_parameter * max(params_non_embedding(shape) for shape in settings.sizes)
-    shape = Shape.model_validate(config.fresh.shape)
-    model = ExtraModel(shape, (tokens, config.fresh.longer * tokens), config.fresh.seed)
+    model = ExtraModel(config.fresh.shape, (tokens, config.fresh.longer * tokens), config.fresh.seed)
     console.print(f"1 of 6: ladder {settings.name} in {config.folder}, and beside it a fresh model")
     ladder = train_ladder(settings, config.folder, extra=[model], processes=None)
     console.print(f"2 of 6: the fresh model at D₀ = {short_count(tokens)} tokens, the same longer, and compressed")

@@ -65,8 +65,11 @@ def merge(parts: Iterable[Path], into: Path) -> int:
         before = connection.total_changes
         for part in parts:
             try:
+                if part.is_fifo():  # which SQLite would wait for
+                    raise sqlite3.DatabaseError("this is a pipe, not a file")
                 # Nobody writes to a part, so it is read without locks.
                 connection.execute("ATTACH DATABASE ? AS part", (f"{part.absolute().as_uri()}?immutable=1",))
+                _refuse_other_tables(connection)
                 with connection:
                     connection.execute("INSERT OR IGNORE INTO answers SELECT * FROM part.answers")
                 connection.execute("DETACH DATABASE part")
@@ -75,6 +78,14 @@ def merge(parts: Iterable[Path], into: Path) -> int:
                     f"{part}: cannot be merged into {into}: {error}; remove whichever is damaged"
                 ) from error
         return connection.total_changes - before
+
+
+def _refuse_other_tables(connection: sqlite3.Connection) -> None:
+    """Refuse a part whose answers are not kept but computed, by a view or a column."""
+    kinds = {kind for (kind,) in connection.execute("SELECT type FROM part.sqlite_master")}
+    columns = [(name, hidden) for _, name, *_, hidden in connection.execute("PRAGMA part.table_xinfo(answers)")]
+    if "view" in kinds or columns != [("scope", 0), ("request", 0), ("answer", 0)]:
+        raise sqlite3.DatabaseError("this is no cache of answers")
 
 
 def merge_all(folder: Path, settings_name: str, scratch: Path, cache_name: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from densing import __version__
 from densing.cluster.sweep import Unit
 from densing.core.artifacts import ArtifactError, read_json, sha256_of_data, typed, understanding, write_json
+from densing.core.ranges import Finite
 from densing.measure.checkpoint import Checkpoint
 from densing.measure.engines.answer_scope import named_files
 from densing.measure.engines.table import ENGINES
@@ -69,8 +70,8 @@ class UnitRecord:
     state: Literal["done", "set aside"]
     worker: str
     ended: str
-    seconds: float = 0.0
-    load_seconds: float = 0.0
+    seconds: Finite = 0.0
+    load_seconds: Finite = 0.0
     stamp: str | None = None
     failures: tuple[Failure, ...] = ()
     size: Size | None = None
@@ -126,13 +127,13 @@ def changes_since(found: Measurement, suite: Suite, unit: Unit) -> list[str]:
     load = unit.load
     settings = load.engine_settings
     changed = []
-    if found.made_from["suite"] != suite.digest or found.tasks.keys() != suite.benchmarks.keys():
+    if found.made_from.get("suite") != suite.digest or found.tasks.keys() != suite.benchmarks.keys():
         changed.append("suite")
     folder = Path(load.checkpoint.model)
     files = {f"option {name}": digest for name, digest in _option_files(settings.arguments, folder).items()}
     kept = {name: digest for name, digest in found.made_from.items() if name.startswith("option ")}
     asked = asked_settings(ENGINES.find(load.settings.engine), settings, unit.suite.limit)
-    if found.settings["asked"] != asked or kept != files:
+    if found.settings.get("asked") != asked or kept != files:
         changed.append("settings")
     return changed + changed_versions(found)
 
@@ -142,10 +143,19 @@ def _option_files(options: dict[str, Any], folder: Path) -> dict[str, str]:
 
 
 def changed_versions(found: Measurement) -> list[str]:
-    """The packages that made a measurement in another version than the one that is installed here."""
+    """The packages that made a measurement in another version than the one that is installed here.
+
+    A measurement that does not say is one of versions that are not known.
+    """
     assert found.folder is not None
-    made_with = read_json(next(iter(sorted(found.folder.glob("*.json")))), MEASUREMENT).made_with["densing"]
-    then = {"densing": made_with, "lm_eval": found.settings["lm_eval"], **found.settings.get("versions", {})}
+    try:
+        file = min(found.folder.glob("*.json"))
+        with understanding(file, MEASUREMENT):
+            densing = read_json(file, MEASUREMENT).made_with["densing"]
+            others = found.settings.get("versions", {})
+            then = typed({"densing": densing, "lm_eval": found.settings["lm_eval"], **others}, dict[str, str])
+    except ArtifactError:
+        return ["versions that are not known"]
     return [f"{name} {then[name]}" for name in then if then[name] != installed_version(name)]
 
 
@@ -156,5 +166,5 @@ def installed_version(package: str) -> str:
         return __version__
     try:
         return version(package)
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ValueError):  # not installed, or no name of a package
         return "none"

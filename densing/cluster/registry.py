@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from densing.cluster.records import UnitRecord
 from densing.cluster.sweep import SweepConfig, Unit
-from densing.core.artifacts import ArtifactError
+from densing.core.artifacts import ArtifactError, typed, understanding
 from densing.core.errors import InputError
 from densing.measure.measurement import Measurement, TaskResult
 from densing.measure.weights import USUAL_BITS
@@ -39,6 +40,13 @@ def enter_in_registry(config: SweepConfig, units: Sequence[Unit], folder: Path) 
     list of str
         Sentences for the user: what was entered, and what was left out.
     """
+    try:
+        return _entered(config, units, folder)
+    except InputError as error:
+        return [f"the sweep's registry stays as it was: {error}"]
+
+
+def _entered(config: SweepConfig, units: Sequence[Unit], folder: Path) -> list[str]:
     known = load_registry(folder).models
     entries: dict[str, ModelEntry] = {}
     scores: list[ScoreEntry] = []
@@ -55,11 +63,12 @@ def enter_in_registry(config: SweepConfig, units: Sequence[Unit], folder: Path) 
         name = checkpoint.result_name
         if len(config.settings) > 1:
             name = f"{name} ({unit.load.settings_name})"
-        rows = [
-            _score(name, config, benchmark, task, unit.suite.limit)
-            for benchmark, task in found.tasks.items()
-            if task.score is not None and benchmark in load_benchmarks()
-        ]
+        with understanding(folder / unit.place, "measurement"):
+            rows = [
+                _score(name, config, benchmark, task, unit.suite.limit)
+                for benchmark, task in found.tasks.items()
+                if task.score is not None and benchmark in load_benchmarks()
+            ]
         if not rows:
             continue
         if checkpoint.released and record.size:
@@ -75,11 +84,7 @@ def enter_in_registry(config: SweepConfig, units: Sequence[Unit], folder: Path) 
             f"they were released (released: 2026-01-31 beside their model): {', '.join(sorted(undated)[:3])}"
             f"{', ...' if len(undated) > 3 else ''}"
         )
-    try:
-        done = changes.put(list(entries.values()), scores, folder, f"sweep {config.name}") if scores else []
-    except InputError as error:
-        return [*lines, f"the sweep's registry stays as it was: {error}"]
-    if done:
+    if scores and changes.put(list(entries.values()), scores, folder, f"sweep {config.name}"):
         lines.append(f"{len(entries)} models and {len(scores)} scores are in its registry: --registry {folder}")
     return lines
 
@@ -101,7 +106,7 @@ def _model(name: str, unit: Unit, size: Size) -> ModelEntry:
 
 
 def _score(name: str, config: SweepConfig, benchmark: str, task: TaskResult, limit: int | None) -> ScoreEntry:
-    shots = task.settings["shots"]
+    shots = typed(task.settings["shots"], dict[str, Any])
     asked = {str(shots[one]) for one in shots if one != task.settings.get("loss")}
     return ScoreEntry(
         model=name,

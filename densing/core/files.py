@@ -15,7 +15,7 @@ import re
 import shutil
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp, mkstemp
@@ -314,6 +314,19 @@ def read_bytes(path: Path, form: str, largest: int = LARGEST_FILE) -> bytes:
     """
     with reading(path, form), open_regular(path, largest) as file:
         return file.read()
+
+
+def copy_files(paths: Iterable[Path], folder: Path) -> None:
+    """Copy files into a folder.
+
+    Raises
+    ------
+    InputError
+        If one of them is no regular file.
+    """
+    for path in sorted(paths):
+        with reading(path, "a file"), open_regular(path, 1 << 50) as file, (folder / path.name).open("wb") as copy:
+            shutil.copyfileobj(file, copy)
 
 
 def read_text(path: Path, form: str = "text", largest: int = LARGEST_FILE) -> str:

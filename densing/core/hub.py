@@ -60,7 +60,7 @@ def revisions(name: str) -> list[str]:
         As `download`.
     """
     from huggingface_hub import HfApi, constants, scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound, GatedRepoError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import CacheNotFound, GatedRepoError, RepositoryNotFoundError
 
     try:
         refs = HfApi().list_repo_refs(name)
@@ -69,7 +69,7 @@ def revisions(name: str) -> list[str]:
         raise _gated(name, "model") from error
     except RepositoryNotFoundError as error:
         raise _absent(name, "model") from error
-    except (OfflineModeIsEnabled, OSError) as error:
+    except Exception as error:  # without network each version of the client raises errors of another library
         try:
             repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
         except CacheNotFound:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from densing.core.errors import DensingError
+from densing.core.errors import DensingError, InputError
+from densing.core.files import read_text
 
 
 @contextmanager
@@ -31,15 +32,22 @@ def hold(folder: Path, doing: str) -> Iterator[None]:
 
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = folder / ".lock", folder / ".lock-holder"
+    new = not lock.exists()
     try:
         with FileLock(lock, timeout=0):
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
             try:
                 yield
+            except InputError:
+                if new:  # refused before anything began here
+                    lock.unlink(missing_ok=True)
+                raise
             finally:
                 holder.unlink(missing_ok=True)
     except Timeout as error:
-        who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        who = "another process"
+        with suppress(InputError):  # it has just gone, or its note is damaged
+            who = read_text(holder, largest=1 << 10)
         raise DensingError(
             f"{folder}: {who} is {doing} here (lock: {lock}); wait until it has finished, or choose another folder"
         ) from error

@@ -7,12 +7,12 @@ says how many bits its weights could be kept in.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densing.core.errors import InputError
-from densing.core.files import atomic_folder
+from densing.core.files import atomic_folder, copy_files, reading
+from densing.models.size import read_config, refuse_giants
 
 if TYPE_CHECKING:
     import torch
@@ -54,12 +54,11 @@ def quantise(source: Path, out: Path, bits: int) -> Path:
         raise InputError(f"{out}: exists; choose a new folder")
     if not (source / "config.json").exists():
         raise InputError(f"{source}: no checkpoint in Hugging Face layout (no config.json)")
-    try:
+    refuse_giants(read_config(source / "config.json"), source / "config.json")
+    with reading(source, "a causal language model", "train or fetch it again"):
         model: Any = AutoModelForCausalLM.from_pretrained(
             source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
-    except OSError as error:
-        raise InputError(f"{source}: weights cannot be loaded: {error}") from error
     head = model.get_output_embeddings()
     with torch.no_grad():
         for module in model.modules():
@@ -69,8 +68,7 @@ def quantise(source: Path, out: Path, bits: int) -> Path:
     model.config.weight_bits = bits
     with atomic_folder(out) as folder:
         model.save_pretrained(folder)
-        for file in sorted(source.glob("*token*")):
-            shutil.copy(file, folder)
+        copy_files(source.glob("*token*"), folder)
         (folder / "README.md").write_text(_card(source, bits), encoding="utf-8")
     return out
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,17 +18,17 @@ class Shape(Config):
 
     name: str = Field(pattern=NAME)
     """Of the rung, and of its folder."""
-    layers: int = Field(gt=0)
-    width: int = Field(gt=0)
+    layers: int = Field(gt=0, le=1000)
+    width: int = Field(gt=0, le=10**6)
     """Size of the residual stream."""
-    ffn_width: int = Field(gt=0)
+    ffn_width: int = Field(gt=0, le=10**7)
     """Size inside the feed-forward layers."""
-    heads: int = Field(gt=0)
-    kv_heads: int = Field(gt=0)
+    heads: int = Field(gt=0, le=10**6)
+    kv_heads: int = Field(gt=0, le=10**6)
     """Key and value heads; each serves `heads / kv_heads` query heads."""
-    head_dim: int = Field(gt=0, multiple_of=2)
+    head_dim: int = Field(gt=0, le=10**6, multiple_of=2)
     """Size of a head, even for the rotation of positions. vLLM on a CPU wants at least 32."""
-    batch: int = Field(gt=0)
+    batch: int = Field(gt=0, le=10**9)
     """Sequences per optimiser step, over all devices."""
 
     @model_validator(mode="after")
@@ -59,7 +59,7 @@ class CorpusConfig(Config):
     """Configuration of a hub data set."""
     split: str = "train"
     """Split of a hub data set."""
-    max_tokens: int | None = Field(None, gt=0)
+    max_tokens: int | None = Field(None, gt=0, le=10**15)
     """Stop reading after so many training tokens; by default everything is read."""
     held_out: float = Field(0.02, gt=0, le=0.5)
     """Share of the documents that is kept from training; the hash of a document decides."""
@@ -78,7 +78,7 @@ class CorpusConfig(Config):
 class TokenizerConfig(Config):
     """A tokenizer by name, or a byte-level BPE trained on the corpus."""
 
-    vocabulary: int = Field(gt=0)
+    vocabulary: int = Field(gt=0, le=10**8)
     """Size of the embedding, at least the number of tokens."""
     name: str | None = None
     """Folder or hub name; absent, one is trained."""
@@ -95,15 +95,15 @@ class LadderConfig(Config):
 
     name: str = Field(pattern=NAME)
     sizes: tuple[Shape, ...] = Field(min_length=1)
-    budgets: tuple[float, ...] = (10, 15, 20, 30, 40, 60)
+    budgets: tuple[Annotated[float, Field(le=1e9)], ...] = (10, 15, 20, 30, 40, 60)
     """Training tokens per parameter, embeddings not counted."""
     corpus: CorpusConfig
     tokenizer: TokenizerConfig
     seed: int = Field(0, ge=0, lt=2**63)
     """Of the initial weights and of the order of the text."""
-    context: int = Field(4096, gt=1)
+    context: int = Field(4096, gt=1, le=10**9)
     """Tokens per sequence."""
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1e100)
     """Peak rate of a model of width 256 at 131,072 tokens per step; densing.ladder.model has the rule for others."""
     license: str = Field("apache-2.0", pattern=NAME)
     """Of the trained weights, as the model cards name it."""

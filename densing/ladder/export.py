@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densing.core.artifacts import sha256_of
 from densing.core.errors import DensingError
+from densing.core.files import copy_files
 from densing.core.text import markdown_text
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.training.checkpoint import Record
@@ -35,7 +35,7 @@ def write_weights(weights: Mapping[str, torch.Tensor], model_config: Any, tokeni
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    shutil.copytree(tokenizer_folder, folder, dirs_exist_ok=True)
+    copy_files(tokenizer_folder.iterdir(), folder)
     model_config.save_pretrained(folder)
     try:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / WEIGHTS, {"format": "pt"})

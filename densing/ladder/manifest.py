@@ -10,6 +10,7 @@ from typing import Any
 
 from densing.core.artifacts import read_json, typed, understanding, write_json
 from densing.core.errors import InputError
+from densing.core.ranges import Finite, Positive
 from densing.core.units import short_count
 
 MANIFEST = "manifest.json"
@@ -40,12 +41,12 @@ class Checkpoint:
 
     name: str
     rung: str
-    params: int | None
-    params_non_embedding: int
-    tokens: int
+    params: Positive | None
+    params_non_embedding: Positive
+    tokens: Positive
     path: Path
-    held_out_loss: float | None = None
-    held_out_bits_per_byte: float | None = None
+    held_out_loss: Finite | None = None
+    held_out_bits_per_byte: Finite | None = None
     revision: str | None = None
 
 
@@ -98,10 +99,10 @@ class Ladder:
         with understanding(file, "ladder"):
             stated = typed(payload["checkpoints"], list[Checkpoint])
             checkpoints = tuple(replace(entry, path=(file.parent / entry.path).resolve()) for entry in stated)
-            name, budgets = typed(payload["name"], str), typed(payload["budgets"], tuple[float, ...])
+            name, budgets = typed(payload["name"], str), typed(payload["budgets"], tuple[Finite, ...])
             source, training = typed(payload.get("source", {}), dict[str, str]), typed(payload["training"], dict)
-            if not checkpoints or any(entry.params_non_embedding < 1 for entry in checkpoints):
-                raise ValueError("no checkpoints, or one without parameters")
+            if not checkpoints:
+                raise ValueError("no checkpoints")
         remedy = f"fetch it: {source['load']}" if "load" in source else "train or load it again"
         for checkpoint in checkpoints:
             if weights and not (checkpoint.path / "config.json").exists():

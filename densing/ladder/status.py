@@ -11,8 +11,8 @@ from densing.ladder.config import LadderConfig
 from densing.ladder.corpus.build import open_corpus, tokens_so_far
 from densing.ladder.export import WEIGHTS
 from densing.ladder.schedule import Branch
-from densing.ladder.shapes import params_non_embedding
-from densing.ladder.training.checkpoint import load_state
+from densing.ladder.training.checkpoint import State
+from densing.ladder.training.run import rungs_of
 from densing.ladder.training.rung import Rung
 
 
@@ -47,14 +47,19 @@ def ladder_status(config: LadderConfig, folder: Path) -> list[Entry]:
     except InputError as error:
         return [Entry("corpus", "stale", str(error)), *_without_corpus(config)]
     if corpus is None:
-        made = tokens_so_far(folder / "corpus")
-        entry = Entry("corpus", "half done", f"{made:,} training tokens") if made else Entry("corpus", "missing")
-        return [entry, *_without_corpus(config)]
+        return [_half_made(folder / "corpus"), *_without_corpus(config)]
     entries = [Entry("corpus", "done", f"{corpus.tokens:,} training tokens in {corpus.documents:,} documents")]
-    for shape in config.sizes:
-        tokens = [budget * params_non_embedding(shape) for budget in config.budgets]
-        entries.extend(_rung(Rung(config, shape, tokens, folder, corpus.sha256, config.seed)))
+    for rung in rungs_of(config, folder, corpus):
+        entries.extend(_rung(rung))
     return entries
+
+
+def _half_made(corpus: Path) -> Entry:
+    try:
+        made = tokens_so_far(corpus)
+    except InputError as error:
+        return Entry("corpus", "stale", str(error))
+    return Entry("corpus", "half done", f"{made:,} training tokens") if made else Entry("corpus", "missing")
 
 
 def _without_corpus(config: LadderConfig) -> Iterator[Entry]:
@@ -64,7 +69,11 @@ def _without_corpus(config: LadderConfig) -> Iterator[Entry]:
 
 
 def _rung(rung: Rung) -> Iterator[Entry]:
-    trunk, reached = _reached(rung)
+    try:
+        trunk, half_done = rung.state(rung.trunk_path), rung.state(rung.branch_path)
+        damaged = ""
+    except InputError as error:
+        trunk, half_done, damaged = None, None, str(error)
     for branch in rung.schedule.branches:
         name = f"{rung.shape.name}-{branch.steps * rung.tokens_per_step}"
         try:
@@ -76,24 +85,16 @@ def _rung(rung: Rung) -> Iterator[Entry]:
             yield Entry(name, "stale", f"{rung.checkpoint_folder(branch)} has no {WEIGHTS}; delete it to train again")
         elif record:
             yield Entry(name, "done", f"held-out loss {record.held_out_loss:.4f}")
-        elif trunk is None:
-            yield Entry(name, "stale", reached)
+        elif damaged:
+            yield Entry(name, "stale", damaged)
         else:
-            yield _unfinished(rung, branch, name, trunk)
+            yield _unfinished(branch, name, trunk, half_done)
 
 
-def _reached(rung: Rung) -> tuple[int | None, str]:
-    """Step of the trunk, or None and why it cannot be used."""
-    try:
-        state = load_state(rung.trunk_path, rung.recipe)
-    except InputError as error:
-        return None, str(error)
-    return (state.step if state else 0), ""
-
-
-def _unfinished(rung: Rung, branch: Branch, name: str, trunk: int) -> Entry:
-    state = load_state(rung.branch_path, rung.recipe)
-    step = state.step if state and state.branch_steps == branch.steps else min(trunk, branch.start)
+def _unfinished(branch: Branch, name: str, trunk: State | None, half_done: State | None) -> Entry:
+    step = min(trunk.step, branch.start) if trunk else 0
+    if half_done and half_done.branch_steps == branch.steps:
+        step = half_done.step
     if not step:
         return Entry(name, "missing")
     return Entry(name, "half done", f"step {step:,} of {branch.steps:,}")

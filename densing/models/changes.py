@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ from densing.models.tables import Table
 
 _KEPT = 50
 """Changes that can be undone."""
+_NUMBER = re.compile(r"[0-9]{4,9}")
+"""Name of a change's folder."""
 
 
 @dataclass
@@ -332,6 +335,9 @@ def _record(change: Path) -> dict[str, Any]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    decided = folder / ".commit"
+    if decided.is_dir() and not (folder / ".lock").exists():
+        _record(decided)  # one that is damaged is refused before the lock's file is made
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         _finish(folder)
@@ -361,11 +367,11 @@ def _commit(folder: Path, after: Mapping[str, bytes | None], what: str, undoes: 
 
 def _finish(folder: Path) -> None:
     """Put a decided change in place, discard an undecided one."""
-    shutil.rmtree(folder / ".pending", ignore_errors=True)
     decided = folder / ".commit"
-    if not decided.is_dir():
+    record = _record(decided) if decided.is_dir() else None
+    shutil.rmtree(folder / ".pending", ignore_errors=True)
+    if record is None:
         return
-    record = _record(decided)
     for name in FILES:
         if (decided / name).exists():
             os.replace(decided / name, folder / name)
@@ -384,7 +390,8 @@ def _finish(folder: Path) -> None:
 
 
 def _history(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / ".history").glob("[0-9]*") if path.is_dir() and path.name.isdecimal())
+    numbered = [path for path in (folder / ".history").glob("[0-9]*") if path.is_dir() and _NUMBER.fullmatch(path.name)]
+    return sorted(numbered, key=lambda path: int(path.name))
 
 
 def _content(path: Path) -> bytes | None:

@@ -29,6 +29,10 @@ SCORES = [
 ]
 
 
+MADE = 1_000_000_000
+"""Time of every file of an input, in seconds since 1970."""
+
+
 @dataclass(frozen=True)
 class Input:
     """One call.
@@ -386,4 +390,8 @@ def inputs(torch: bool = True) -> tuple[Input, ...]:
         "status of a ladder", "index of a corpus", "rules of tokens", "pipeline", "configuration of a checkpoint",
         "weights of a checkpoint", "arguments of measure", "arguments of score on a suite", "arguments of doctor", "data root",
     )  # fmt: skip
-    return tuple(one for one in read + asked if torch or one.name not in needs_torch)
+    if torch:
+        from tests.campaigns.ladder_inputs import ladder_inputs
+
+        return (*read, *asked, *ladder_inputs())
+    return tuple(one for one in read + asked if one.name not in needs_torch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import os
 import random
@@ -46,6 +47,7 @@ def spoil(content: bytes, name: str, draw: random.Random) -> bytes:
         "jsonl": [spoil_json_line, spoil_json_line],
         "csv": [spoil_cell, spoil_cell, spoil_lines, spoil_column],
         "yaml": [spoil_yaml, spoil_yaml, spoil_lines],
+        "pt": [spoil_state, spoil_state],
     }.get(ending, [])
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
         content = draw.choice(suited)(content, draw)
@@ -255,6 +257,29 @@ def spoil_yaml(content: bytes, draw: random.Random) -> bytes:
     else:
         lines.insert(place, draw.choice(YAML_LINES).encode())
     return b"\n".join(lines)
+
+
+def spoil_state(content: bytes, draw: random.Random) -> bytes:
+    """A state of training with another value, shape or type somewhere in it, and sums that are right for it."""
+    import torch
+
+    try:
+        data = torch.load(io.BytesIO(content), weights_only=True)
+        part = draw.choice([data["snapshot"]["model"], *data["snapshot"]["optimizer"]["state"].values()])
+        key = draw.choice(sorted(part))
+        one = part[key] * 1
+    except Exception:  # it is spoiled already
+        return spoil_bytes(content, draw)
+    if draw.random() < 0.4:
+        part[key] = draw.choice(
+            [one * float("nan"), one * 1e30, -one, one[:0] if one.ndim else one[None], one[None], one.double(), one.bool(),
+             one.to(torch.complex64), one.to_sparse(), one.reshape(-1)[:1].expand(10**9), one.to("meta"), one.numel()]
+        )  # fmt: skip
+    else:
+        _spoil_data(data, draw)
+    file = io.BytesIO()
+    torch.save(data, file)
+    return file.getvalue()
 
 
 PLACES = (

@@ -6,6 +6,7 @@ What a sweep has measured, read by whatever reads a registry.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 from densing.cluster.run import run_share
 from densing.cluster.sweep import load_sweep
+from densing.core.artifacts import sha256_of_data
 from densing.models.registry import load_registry
 from tests.cluster.bench import Bench
 
@@ -84,3 +86,20 @@ def test_another_date_replaces_the_models_row(folder: Path) -> None:
     registry = load_registry(folder)
     assert str(registry.entry("late").release_date) == "2025-04-01"
     assert len(registry.values("late")["mmlu"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("scores.csv", "a,b\n1\n"), (".history/0001/change.json", "{"), ("default/early/choices/mmlu.json", None)],
+)
+def test_a_registry_that_cannot_be_kept_does_not_fail_the_sweep(
+    folder: Path, tmp_path: Path, file: str, content: str | None
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "out"))
+    if content is None:  # the shots that it was measured with
+        data = json.loads((copy / file).read_text())
+        data["payload"]["result"]["settings"]["shots"] = 5
+        content = json.dumps(data | {"checksum": sha256_of_data(data["payload"])})
+    (copy / file).write_text(content)
+    result = run_share(load_sweep(folder.parent / "dated.yaml"), copy, (0, 1), scratch=tmp_path / "scratch")
+    assert not result.set_aside

@@ -5,7 +5,9 @@ Sweeps without Ray: shares in processes of their own, what is kept and what is n
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -21,7 +23,7 @@ from densing.cluster.run import run_share
 from densing.cluster.status import sweep_status
 from densing.cluster.sweep import Consent, SweepConfig, load_sweep, units_of
 from densing.cluster.worker import Worker
-from densing.core.artifacts import read_json, write_json
+from densing.core.artifacts import read_json, sha256_of_data, write_json
 from densing.core.config import config_names
 from densing.core.errors import DensingError, InputError
 from densing.core.lock import hold
@@ -204,6 +206,50 @@ def test_merged_caches_hold_each_answer_once(tmp_path: Path) -> None:
     (tmp_path / "damaged.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(DensingError, match=r"damaged\.sqlite: cannot be merged"):
         merge([tmp_path / "damaged.sqlite"], tmp_path / "all" / "merged.sqlite")
+
+
+def test_parts_that_compute_or_wait_are_refused(tmp_path: Path) -> None:
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i scope, i request, i answer FROM n"
+    )
+    with closing(sqlite3.connect(tmp_path / "view.sqlite")) as connection:
+        connection.execute(f"CREATE VIEW answers AS {endless}")
+    os.mkfifo(tmp_path / "pipe.sqlite")
+    for part, why in (("view", "this is no cache of answers"), ("pipe", "this is a pipe, not a file")):
+        with pytest.raises(DensingError, match=rf"{part}\.sqlite: cannot be merged .*: {why}"):
+            merge([tmp_path / f"{part}.sqlite"], tmp_path / "merged.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (["payload", "settings", "lm_eval"], None),
+        (["payload", "settings", "asked"], None),
+        (["payload", "settings", "asked"], [1]),
+        (["payload", "settings", "versions"], "2.4"),
+        (["payload", "settings", "versions"], {"": "1", "torch": [2]}),
+        (["made_from"], {}),
+        (["made_with"], {}),
+    ],
+)
+def test_a_measurement_that_does_not_say_how_it_was_made_is_made_again(
+    finished: Path, bench: Bench, tmp_path: Path, place: list[str], value: object
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "sweep"))
+    path = folder / "plain" / "m1" / "short" / "items.json"
+    data = json.loads(path.read_text())
+    part = data
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    path.write_text(json.dumps(data | {"checksum": sha256_of_data(data["payload"])}))
+    config = load_sweep(bench.file)
+    plan = plan_of(config, folder)
+    assert [load[0].head for load in plan.loads] == ["plain/m1"]
+    (unit,) = plan.loads[0]
+    outcome = Worker(folder, tmp_path / "scratch", 1, Path.cwd()).measure(unit)
+    assert (outcome.reason, outcome.measured) == (None, True)
+    assert tree(folder, "plain") == bench.reference
 
 
 def test_parts_of_a_unit_make_the_answers_of_the_whole(bench: Bench, tmp_path: Path) -> None:

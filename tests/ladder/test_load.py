@@ -140,6 +140,10 @@ def test_revisions_that_name_steps_from_the_cache_of_the_hub(pythia: Path, monke
     assert [c.revision for c in only.checkpoints] == ["step16000"]
     with pytest.raises(DensingError, match="not on this machine, and the hub cannot be reached"):
         load_ladder("EleutherAI/pythia-absent", f"per-step:{PYTHIA_STEP}")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # where nobody listens
+    with pytest.raises(DensingError, match=r"the hub cannot be reached \(Connect"):
+        load_ladder("EleutherAI/pythia-absent", f"per-step:{PYTHIA_STEP}")
 
 
 def test_several_sources_make_one_ladder(tmp_path: Path) -> None:

@@ -49,6 +49,28 @@ def test_undo_restores_the_bytes(tmp_path):
         changes.undo(folder)
 
 
+def test_changes_are_numbered_on_past_four_digits(tmp_path):
+    folder = seeded(tmp_path / "r")
+    (folder / ".history" / "0001").rename(folder / ".history" / "9999")
+    (folder / ".history" / ("9" * 30)).mkdir()  # no change of ours
+    changing.add(str(folder), "Second-3B")
+    changing.add(str(folder), "Third-3B")
+    assert {"9999", "10000", "10001"} < {path.name for path in (folder / ".history").iterdir()}
+    for name in ("Third-3B", "Second-3B", "First-3B"):
+        assert name in load_registry(folder).models
+        changes.undo(folder)
+        assert name not in load_registry(folder).models
+
+
+def test_a_decided_change_that_is_damaged_is_refused(tmp_path):
+    folder = tmp_path / "r"
+    (folder / ".commit").mkdir(parents=True)
+    (folder / ".commit" / "change.json").write_text('{"what": 3, "absent": []}')
+    with pytest.raises(InputError, match="not a change of the registry; move"):
+        changing.add(str(folder), "Second-3B")
+    assert [path.name for path in folder.iterdir()] == [".commit"]
+
+
 def test_undo_never_loses_an_edit_by_hand(tmp_path):
     folder = seeded(tmp_path / "r")
     path = folder / "models.csv"

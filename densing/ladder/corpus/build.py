@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,13 @@ import numpy as np
 
 from densing.core.artifacts import read_json, sha256_of, typed, understanding, write_json
 from densing.core.errors import InputError
-from densing.core.files import remove_leftovers
+from densing.core.files import reading, remove_leftovers
 from densing.core.progress import Bar, progress_bar
+from densing.core.ranges import Count, Positive
 from densing.ladder.config import LadderConfig
 from densing.ladder.corpus.documents import Document, Position, read_documents
-from densing.ladder.corpus.shards import INDEX, Corpus
-from densing.ladder.corpus.tokenizer import load_tokenizer, make_tokenizer, separator
+from densing.ladder.corpus.shards import INDEX, Corpus, Shard
+from densing.ladder.corpus.tokenizer import load_tokenizer, make_tokenizer, refuse_more_tokens, separator
 
 SHARD_TOKENS = 1 << 26
 HELD_OUT_TOKENS = 1 << 17
@@ -41,6 +43,7 @@ HELD_OUT_TOKENS = 1 << 17
 _BATCH_CHARACTERS = 4_000_000
 """Text that is tokenised at once, in parallel."""
 _PROGRESS = "progress.json"
+_TOKENIZER = "tokenizer/tokenizer.json"
 
 
 def prepare_corpus(config: LadderConfig, folder: Path, *, thorough: bool = False) -> Corpus:
@@ -88,9 +91,15 @@ def open_corpus(config: LadderConfig, folder: Path) -> Corpus | None:
 
 
 def tokens_so_far(folder: Path) -> int:
-    """Training tokens in the finished shards of a corpus that is not complete."""
-    path = _beside(folder) / _PROGRESS
-    return sum(shard["tokens"] for shard in read_json(path, "corpus").payload["shards"]) if path.exists() else 0
+    """Training tokens in the finished shards of a corpus that is not complete.
+
+    Raises
+    ------
+    InputError
+        If the note of what is finished is damaged.
+    """
+    progress = _Progress.read(_beside(folder))
+    return sum(shard.tokens for shard in progress.shards) if progress else 0
 
 
 def check_repetition(config: LadderConfig, corpus: Corpus, tokens: float) -> float:
@@ -134,24 +143,29 @@ def _settings(config: LadderConfig) -> dict[str, Any]:
 
 
 def _build(config: LadderConfig, folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder}: has no {INDEX}; restore it, or delete the folder to make the corpus anew")
     beside = _beside(folder)
-    progress = _Progress.read(beside, config)
+    progress = _Progress.read(beside)
     if progress is None:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
+    else:
+        _refuse_other_settings(progress.settings, config, beside)
+        progress.refuse_other_files(beside)
     remove_leftovers(beside)
     try:
         if progress is None:
             share = config.corpus.held_out
             training = (document for document in read_documents(config.corpus) if not document.held_out(share))
             make_tokenizer(config.tokenizer, training).save_pretrained(beside / "tokenizer")
-            progress = _Progress(_settings(config))
+            progress = _Progress(_settings(config), sha256_of(beside / _TOKENIZER))
             progress.write(beside)
         tokenizer = load_tokenizer(str(beside / "tokenizer"))
+        refuse_more_tokens(tokenizer, config.tokenizer)
         with progress_bar("tokens", total=config.corpus.max_tokens) as bar:
             payload = _Writer(beside, tokenizer, config, progress, bar).write()
-        index = {"settings": _settings(config)} | payload
-        index["tokenizer_sha256"] = sha256_of(beside / "tokenizer" / "tokenizer.json")
+        index = {"settings": _settings(config), **payload, "tokenizer_sha256": progress.tokenizer_sha256}
         write_json(beside / INDEX, "corpus", index)
     except BaseException:
         if progress is None or not progress.shards:
@@ -162,44 +176,101 @@ def _build(config: LadderConfig, folder: Path) -> None:
 
 
 @dataclass
+class _HeldOut:
+    """What of the held-out text is finished.
+
+    Attributes
+    ----------
+    ends : list of int
+        Of the documents that are measured on, in tokens.
+    bytes : int
+        Of their text.
+    all_documents : int
+        Those that are not measured on counted.
+    text_bytes : int
+        That all of them take in held_out.jsonl.
+    """
+
+    ends: list[Positive] = field(default_factory=list)
+    bytes: Count = 0
+    all_documents: Count = 0
+    text_bytes: Count = 0
+
+    def __post_init__(self) -> None:
+        if any(one >= next_ for one, next_ in pairwise(self.ends)):
+            raise ValueError("documents end before they begin")
+
+
+@dataclass
 class _Progress:
     """What is finished: whole shards, and the held-out text that was met on the way.
 
     Attributes
     ----------
     settings : dict
-    shards : list of dict
+    tokenizer_sha256 : str
+        Hash of tokenizer.json.
+    shards : list of Shard
     documents : int
         Of the source, those read.
     chain : str
         Hash of their hashes, in which a source that changed shows.
     position : Position, optional
         Of a stream, at or before the next document.
-    held_out : dict
-        Ends of the held-out documents that are measured on, bytes of their text, the number of all held-out
-        documents, and the bytes that these take in held_out.jsonl.
+    held_out : _HeldOut
     """
 
     settings: dict[str, Any]
-    shards: list[dict[str, Any]] = field(default_factory=list)
-    documents: int = 0
+    tokenizer_sha256: str
+    shards: list[Shard] = field(default_factory=list)
+    documents: Count = 0
     chain: str = ""
     position: Position | None = None
-    held_out: dict[str, Any] = field(
-        default_factory=lambda: {"ends": [], "bytes": 0, "all_documents": 0, "text_bytes": 0}
-    )
+    held_out: _HeldOut = field(default_factory=_HeldOut)
 
     @classmethod
-    def read(cls, folder: Path, config: LadderConfig) -> _Progress | None:
-        if not (folder / _PROGRESS).exists():
+    def read(cls, folder: Path) -> _Progress | None:
+        path = folder / _PROGRESS
+        if not path.exists():
             return None
-        payload = read_json(folder / _PROGRESS, "corpus").payload
-        _refuse_other_settings(payload["settings"], config, folder)
-        position = payload.pop("position")
-        return cls(**payload, position=position and Position(**position))
+        payload = read_json(path, "corpus").payload
+        with reading(path, "what is finished of a corpus", f"delete {folder} to begin anew"):
+            return typed(payload, cls)
 
     def write(self, folder: Path) -> None:
         write_json(folder / _PROGRESS, "corpus", asdict(self))
+
+    def refuse_other_files(self, folder: Path) -> None:
+        """Refuse files that are not those that were finished, or shorter than they were.
+
+        Raises
+        ------
+        InputError
+        """
+        expected = {_TOKENIZER: self.tokenizer_sha256}
+        for shard in self.shards:
+            expected |= {shard.file: shard.sha256, str(_ends_of(Path(shard.file))): shard.ends_sha256}
+        ends = self.held_out.ends
+        tokens = _dtype(self.settings["tokenizer.vocabulary"]).itemsize * (ends[-1] if ends else 0)
+        for name, least in (("held-out.bin", tokens), ("held_out.jsonl", self.held_out.text_bytes)):
+            if least and not ((folder / name).is_file() and (folder / name).stat().st_size >= least):
+                raise _damaged(folder / name)
+        for name, sha256 in expected.items():
+            if not (folder / name).exists() or sha256_of(folder / name) != sha256:
+                raise _damaged(folder / name)
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path}: is not what it was when it was finished; delete {path.parent} to begin anew")
+
+
+def _dtype(vocabulary: int) -> np.dtype[Any]:
+    return np.dtype(np.uint16 if vocabulary <= 1 << 16 else np.uint32)
+
+
+def _ends_of(tokens: Path) -> Path:
+    """The file that says where the documents of a file of tokens end."""
+    return tokens.with_suffix(".ends.npy")
 
 
 class _Writer:
@@ -208,29 +279,31 @@ class _Writer:
     def __init__(self, folder: Path, tokenizer: Any, config: LadderConfig, progress: _Progress, bar: Bar) -> None:
         self.folder, self.tokenizer, self.config, self.progress, self.bar = folder, tokenizer, config, progress, bar
         self.separator = separator(tokenizer)
-        self.dtype = np.dtype(np.uint16 if config.tokenizer.vocabulary <= 1 << 16 else np.uint32)
-        self.tokens = sum(shard["tokens"] for shard in progress.shards)
+        self.dtype = _dtype(config.tokenizer.vocabulary)
+        self.tokens = sum(shard.tokens for shard in progress.shards)
         bar.advance(self.tokens)
 
     def write(self) -> dict[str, Any]:
         progress, kept = self.progress, self.progress.held_out
-        held_out = _Shard(self.folder / "held-out.bin", self.dtype, kept["ends"])
-        shard = _Shard(self._train_path(), self.dtype)
+        tokenised = self._tokenised(self._documents())
+        first = next(tokenised, None)  # documents that cannot be read are refused before a file is changed
+        held_out = _GrowingShard(self.folder / "held-out.bin", self.dtype, kept.ends)
+        shard = _GrowingShard(self._train_path(), self.dtype)
         limit = self.config.corpus.max_tokens
         with (self.folder / "held_out.jsonl").open("ab") as texts:
-            texts.truncate(kept["text_bytes"])
-            for document, tokens in self._tokenised(self._documents()):
+            texts.truncate(kept.text_bytes)
+            for document, tokens in chain([first] if first else [], tokenised):
                 progress.documents = document.number + 1
                 progress.chain = document.chained(progress.chain)
                 progress.position = document.position or progress.position
                 if document.held_out(self.config.corpus.held_out):
                     text = json.dumps({"id": document.id, "text": document.text}, ensure_ascii=False) + "\n"
-                    kept["text_bytes"] += texts.write(text.encode())
-                    kept["all_documents"] += 1
+                    kept.text_bytes += texts.write(text.encode())
+                    kept.all_documents += 1
                     if held_out.tokens < HELD_OUT_TOKENS:
                         held_out.append(tokens)
-                        kept["ends"].append(held_out.tokens)
-                        kept["bytes"] += len(document.text.encode())
+                        kept.ends.append(held_out.tokens)
+                        kept.bytes += len(document.text.encode())
                     continue
                 shard.append(tokens)
                 self.tokens += len(tokens)
@@ -242,19 +315,23 @@ class _Writer:
                     texts.flush()
                     held_out.file.flush()
                     progress.write(self.folder)
-                    shard = _Shard(self._train_path(), self.dtype)
+                    shard = _GrowingShard(self._train_path(), self.dtype)
         if not self.tokens or not held_out.tokens:
             raise InputError(
                 f"corpus: {self.tokens:,} training and {held_out.tokens:,} held-out tokens from "
                 f"{self.config.corpus.path or 'the standard library'}; more documents are needed"
             )
-        counted = {"bytes": kept["bytes"], "all_documents": kept["all_documents"]}
+        if shard.tokens:
+            progress.shards.append(shard.finish())
+        else:  # the text ended with the shard before
+            shard.discard()
+        counted = {"bytes": kept.bytes, "all_documents": kept.all_documents}
         return {
             "dtype": self.dtype.name,
             "separator": self.separator,
             "tokens": self.tokens,
-            "shards": [*progress.shards, shard.finish()],
-            "held_out": held_out.finish() | counted,
+            "shards": [asdict(shard) for shard in progress.shards],
+            "held_out": asdict(held_out.finish()) | counted,
             "held_out_text_sha256": sha256_of(self.folder / "held_out.jsonl"),
         }
 
@@ -306,7 +383,7 @@ class _Writer:
         return [np.array([self.separator, *encoding.ids], dtype=self.dtype) for encoding in encodings]
 
 
-class _Shard:
+class _GrowingShard:
     """One file of tokens while it grows.
 
     Parameters
@@ -332,17 +409,15 @@ class _Shard:
         self.tokens += len(tokens)
         self.ends.append(self.tokens)
 
-    def finish(self) -> dict[str, Any]:
+    def discard(self) -> None:
         self.file.close()
-        ends = self.path.with_suffix(".ends.npy")
+        self.path.unlink()
+
+    def finish(self) -> Shard:
+        self.file.close()
+        ends = _ends_of(self.path)
         np.save(ends, np.array(self.ends, np.int64))
-        return {
-            "file": self.path.name,
-            "tokens": self.tokens,
-            "documents": len(self.ends),
-            "sha256": self.digest.hexdigest(),
-            "ends_sha256": sha256_of(ends),
-        }
+        return Shard(self.path.name, self.tokens, len(self.ends), self.digest.hexdigest(), sha256_of(ends))
 
 
 def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from densing.core.errors import InputError
-from densing.core.files import json_lines, read_text
+from densing.core.files import json_lines, read_text, reading
+from densing.core.ranges import Count
 from densing.ladder.config import CorpusConfig
 
 _SUFFIX = {"text": ".txt", "jsonl": ".jsonl", "parquet": ".parquet"}
@@ -38,7 +39,7 @@ class Position:
         What the data set calls its state.
     """
 
-    number: int
+    number: Count
     state: dict[str, Any]
 
 
@@ -154,7 +155,8 @@ def _hub(config: CorpusConfig, position: Position | None) -> Iterator[Document]:
     while True:
         rows = _open_stream(config)
         if position:
-            rows.load_state_dict(position.state)
+            with reading(f"{config.path}, row {number}", "a place to continue from", "make the corpus anew"):
+                rows.load_state_dict(position.state)
         try:
             for here, row in zip(count(position.number if position else 0), rows):
                 if here % _POSITION_ROWS == 0:

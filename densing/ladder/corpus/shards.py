@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,13 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from densing.core.artifacts import read_json, sha256_of, sha256_of_data, typed, understanding
+from densing.core.config import FileName
 from densing.core.errors import InputError
-from densing.core.files import atomic, parse_json
-from densing.core.paths import file_name
+from densing.core.files import atomic, open_regular, parse_json, reading
+from densing.core.ranges import Count, Positive
 
 INDEX = "index.json"
 _VERIFIED = "verified.json"
 """Hash, size and time of every file when the two were last compared."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of tokens, and what it held when it was finished.
+
+    Attributes
+    ----------
+    file : str
+    tokens, documents : int
+    sha256, ends_sha256 : str
+        Hash of the file, and of the one beside it that says where its documents end.
+    """
+
+    file: FileName
+    tokens: Positive
+    documents: Positive
+    sha256: str
+    ends_sha256: str
+
+
+@dataclass(frozen=True)
+class _HeldOut(Shard):
+    bytes: Positive
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What is read of index.json."""
+
+    dtype: Literal["uint16", "uint32"]
+    tokens: Positive
+    separator: Count
+    shards: tuple[Shard, ...]
+    held_out: _HeldOut
+    tokenizer_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.tokens != sum(shard.tokens for shard in self.shards):
+            raise ValueError("its tokens are not those of its shards")
+        if self.separator > np.iinfo(self.dtype).max:
+            raise ValueError("its separator is no token")
 
 
 class Corpus:
@@ -42,30 +87,29 @@ class Corpus:
         Token before every document.
     held_out_bytes : int
         UTF-8 bytes of the text that the held-out loss is measured on.
+    sha256 : str
+        Hash of the tokens, the split and the tokenizer.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._index: dict[str, Any] = read_json(folder / INDEX, "corpus").payload
+        payload = read_json(folder / INDEX, "corpus").payload
         with understanding(folder / INDEX, "corpus"):
-            self.dtype = np.dtype(typed(self._index["dtype"], Literal["uint16", "uint32"]))  # type: ignore[arg-type]
-            self.tokens = typed(self._index["tokens"], int)
-            self.separator = typed(self._index["separator"], int)
-            self.held_out_bytes = typed(self._index["held_out"]["bytes"], int)
-            for shard in (*self._index["shards"], self._index["held_out"]):
-                file_name(shard["file"])
-                for key, kind in {"tokens": int, "documents": int, "sha256": str, "ends_sha256": str}.items():
-                    typed(shard[key], kind)
-            self._shards = [self._map(shard) for shard in self._index["shards"]]
+            self._index = typed(payload, _Index)
+            self._shards = [self._map(shard) for shard in self._index.shards]
+        self.dtype = np.dtype(self._index.dtype)
+        self.tokens, self.separator = self._index.tokens, self._index.separator
+        self.held_out_bytes = self._index.held_out.bytes
+        self.sha256 = sha256_of_data({key: value for key, value in payload.items() if key != "settings"})
 
-    def _map(self, shard: dict[str, Any]) -> NDArray[Any]:
-        path = self.folder / shard["file"]
-        expected = shard["tokens"] * self.dtype.itemsize
+    def _map(self, shard: Shard) -> NDArray[Any]:
+        path, dtype = self.folder / shard.file, np.dtype(self._index.dtype)
+        expected = shard.tokens * dtype.itemsize
         size = path.stat().st_size if path.exists() else -1
         if size != expected:
             found = "is missing" if size < 0 else f"has {size:,} bytes"
             raise _changed(path, f"{found}, the index says {expected:,}")
-        return np.memmap(path, self.dtype, "r")
+        return np.memmap(path, dtype, "r")
 
     def verify(self, *, thorough: bool = False) -> None:
         """Compare the files with their hashes.
@@ -81,31 +125,39 @@ class Corpus:
         InputError
             Names the shard that changed.
         """
+        for file in self.tokenizer_folder.iterdir():
+            with reading(file, "a file of a tokenizer"), open_regular(file):
+                pass  # it is copied into every checkpoint
         path = self.folder / _VERIFIED
-        before = parse_json(path) if path.exists() and not thorough else {}
+        before: Any = {}
+        if not thorough:
+            with suppress(InputError):  # a note that is missing or damaged is written anew
+                before = parse_json(path)
         found: dict[str, list[Any]] = {}
-        for shard in (*self._index["shards"], self._index["held_out"]):
-            tokens, ends = self.folder / shard["file"], (self.folder / shard["file"]).with_suffix(".ends.npy")
-            for file, recorded in ((tokens, shard["sha256"]), (ends, shard["ends_sha256"])):
-                if not file.exists():
-                    raise _changed(file, "is missing")
-                stat = file.stat()
-                found[file.name] = [recorded, stat.st_size, stat.st_mtime_ns]
-                if before.get(file.name) != found[file.name] and sha256_of(file) != recorded:
-                    raise _changed(file, "is not what it was when it was indexed")
+        for file, recorded in self._files():
+            if not file.exists():
+                raise _changed(file, "is missing")
+            stat = file.stat()
+            found[file.name] = [recorded, stat.st_size, stat.st_mtime_ns]
+            compared = isinstance(before, dict) and before.get(file.name) == found[file.name]
+            if not compared and sha256_of(file) != recorded:
+                raise _changed(file, "is not what it was when it was indexed")
         if found != before:
             with atomic(path) as note:
                 json.dump(found, note, indent=1)
 
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the tokens, the split and the tokenizer."""
-        return sha256_of_data({key: value for key, value in self._index.items() if key != "settings"})
+    def _files(self) -> Iterator[tuple[Path, str]]:
+        """Every file whose hash is in the index, with it."""
+        for shard in (*self._index.shards, self._index.held_out):
+            tokens = self.folder / shard.file
+            yield tokens, shard.sha256
+            yield tokens.with_suffix(".ends.npy"), shard.ends_sha256
+        yield self.tokenizer_folder / "tokenizer.json", self.tokenizer_sha256
 
     @property
     def tokenizer_sha256(self) -> str:
         """Hash of tokenizer.json."""
-        return str(self._index["tokenizer_sha256"])
+        return self._index.tokenizer_sha256
 
     @property
     def tokenizer_folder(self) -> Path:
@@ -115,7 +167,7 @@ class Corpus:
     @property
     def documents(self) -> int:
         """Training documents."""
-        return sum(shard["documents"] for shard in self._index["shards"])
+        return sum(shard.documents for shard in self._index.shards)
 
     def window_count(self, context: int) -> int:
         """Training windows of `context` tokens and the one that follows them."""
@@ -149,7 +201,7 @@ class Corpus:
 
     def held_out_windows(self, context: int) -> NDArray[np.int64]:
         """The held-out text in windows, shape (n, context + 1); separators fill up the last one."""
-        tokens = np.asarray(self._map(self._index["held_out"]), np.int64)
+        tokens = np.asarray(self._map(self._index.held_out), np.int64)
         count = -(-(len(tokens) - 1) // context)
         padded = np.full(count * context + 1, self.separator, np.int64)
         padded[: len(tokens)] = tokens

@@ -30,11 +30,23 @@ def make_tokenizer(config: TokenizerConfig, documents: Iterable[Document]) -> An
         more tokens than the configured vocabulary.
     """
     tokenizer = _train(config.vocabulary, documents) if config.name is None else load_tokenizer(config.name)
-    if len(tokenizer) > config.vocabulary:
-        raise InputError(
-            f"tokenizer.vocabulary: {config.vocabulary:,} is less than the {len(tokenizer):,} tokens of {config.name}"
-        )
+    refuse_more_tokens(tokenizer, config)
     return tokenizer
+
+
+def refuse_more_tokens(tokenizer: Any, config: TokenizerConfig) -> None:
+    """Refuse a tokenizer with tokens that the embedding has no row for.
+
+    Raises
+    ------
+    InputError
+    """
+    rows = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if rows > config.vocabulary:
+        raise InputError(
+            f"tokenizer.vocabulary: {config.vocabulary:,} is less than the {rows:,} tokens of "
+            f"{config.name or 'the tokenizer'}"
+        )
 
 
 def separator(tokenizer: Any) -> int:

@@ -7,26 +7,35 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from densing.core.artifacts import read_json, typed, understanding, write_json
 from densing.core.errors import DensingError, InputError
 from densing.core.files import atomic, open_regular, reading
+from densing.core.ranges import Count, Finite
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.schedule import DECAY_SHARE, WARMUP_TOKENS_PER_PARAMETER
+
+if TYPE_CHECKING:
+    import torch
 
 RECORD = "checkpoint.json"
 STATE_BYTES = 12
 """Of a state per parameter: the weight and two moments of the optimiser."""
-History = list[tuple[int, float]]
+Recipe = dict[str, str | int | float]
+History = list[tuple[Count, Finite]]
 """(step, mean training loss since the entry before), nats per token."""
+Form = tuple[tuple[int, ...], str]
+"""Of a tensor: its shape and its type."""
 
 
-def recipe(config: LadderConfig, shape: Shape, corpus_sha256: str, seed: int) -> dict[str, Any]:
+def recipe(config: LadderConfig, shape: Shape, corpus_sha256: str, seed: int) -> Recipe:
     """All that a model's weights depend on, budgets apart."""
     return {f"shape.{key}": value for key, value in shape.model_dump().items()} | {
         "context": config.context,
@@ -77,12 +86,12 @@ class State:
         Weights and optimiser state; see `Trainer.snapshot`.
     """
 
-    recipe: dict[str, Any]
-    step: int = 0
-    branch_steps: int = 0
+    recipe: Recipe
+    step: Count = 0
+    branch_steps: Count = 0
     trunk_history: History = field(default_factory=list)
     branch_history: History = field(default_factory=list)
-    recent: list[float] = field(default_factory=list)
+    recent: list[Finite] = field(default_factory=list)
     snapshot: dict[str, Any] = field(default_factory=dict)
 
 
@@ -116,13 +125,56 @@ def load_state(path: Path, wanted: Mapping[str, Any]) -> State | None:
 
     if not path.exists():
         return None
-    with reading(path, "a state of training", "delete it to train again"):
-        with open_regular(path, 1 << 50) as file, zipfile.ZipFile(file) as archive:
+    with _reading_state(path), open_regular(path, 1 << 50) as file:
+        with zipfile.ZipFile(file) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+                raise ValueError("it is packed, which no state is")
             if damaged := archive.testzip():  # torch itself does not compare the sums that it writes
                 raise ValueError(f"{damaged} is not what was written")
-        state = State(**torch.load(path, map_location="cpu", weights_only=True))
+        file.seek(0)
+        state = typed(torch.load(file, map_location="cpu", weights_only=True), State)
     refuse_other_recipe(path, state.recipe, wanted)
     return state
+
+
+def _reading_state(path: Path) -> AbstractContextManager[None]:
+    return reading(path, "a state of training", "delete it to train again")
+
+
+def form_of(tensor: torch.Tensor) -> Form:
+    """Shape and type of a tensor."""
+    return tuple(tensor.shape), str(tensor.dtype)
+
+
+def refuse_other_model(path: Path, snapshot: Mapping[str, Any], forms: Mapping[str, Form]) -> None:
+    """Stop before a state is taken that no model of these weights can continue from.
+
+    Parameters
+    ----------
+    path : Path
+        The state's file.
+    snapshot : mapping
+        See `Trainer.snapshot`.
+    forms : mapping
+        Of the model's weights, by their names.
+
+    Raises
+    ------
+    InputError
+        If weights or moments are missing, are another model's, or are no finite numbers.
+    """
+    with _reading_state(path):
+        moments = snapshot["optimizer"]["state"]
+        for tensors in (
+            snapshot["model"],
+            *({name: moments[name][key] for name in forms} for key in ("exp_avg", "exp_avg_sq")),
+        ):
+            if {name: form_of(tensor) for name, tensor in tensors.items()} != forms:
+                raise ValueError("its weights or moments are another model's")
+            if not all(tensor.isfinite().all() for tensor in tensors.values()):
+                raise ValueError("its weights or moments are no finite numbers")
+        if not all(0 <= float(moments[name]["step"]) < math.inf for name in forms):
+            raise ValueError("its optimiser took less than no steps")
 
 
 @dataclass(frozen=True)
@@ -144,13 +196,13 @@ class Record:
 
     name: str
     rung: str
-    params: int
-    params_non_embedding: int
-    tokens: int
-    held_out_loss: float
-    held_out_bits_per_byte: float
+    params: Count
+    params_non_embedding: Count
+    tokens: Count
+    held_out_loss: Finite
+    held_out_bits_per_byte: Finite
     weights_sha256: str
-    recipe: dict[str, Any]
+    recipe: Recipe
     trunk_history: History
     branch_history: History
 
@@ -171,5 +223,4 @@ def read_record(folder: Path) -> Record | None:
         return None
     payload = read_json(folder / RECORD, "checkpoint").payload
     with understanding(folder / RECORD, "checkpoint"):
-        typed(payload, Record)
-        return Record(**payload)
+        return typed(payload, Record)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from densing.core.devices import pick_device
+from densing.core.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -78,20 +79,33 @@ class Workers:
         return float(largest)
 
 
+def _set_by_torchrun(variable: str, default: str) -> int:
+    text = os.environ.get(variable, default)
+    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+        raise InputError(
+            f"{variable}={text!r}: the environment says that this process is one of several, and not which; start "
+            f"them with torchrun, or unset WORLD_SIZE, RANK and LOCAL_RANK"
+        )
+    return int(text)
+
+
 @contextmanager
 def workers() -> Iterator[Workers]:
     """Join the other processes of a torchrun, if there are any, for the length of the block."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    device = pick_device(int(os.environ.get("LOCAL_RANK", "0")))
-    if count == 1:
+    count = _set_by_torchrun("WORLD_SIZE", "1")
+    device = pick_device(_set_by_torchrun("LOCAL_RANK", "0"))
+    if count <= 1:
         yield Workers(0, 1, device)
         return
     import torch.distributed as dist
 
-    team = Workers(int(os.environ["RANK"]), count, device)
+    team = Workers(_set_by_torchrun("RANK", ""), count, device)
     team.use_device()
-    # Numbers on the CPU are exchanged there, so that agreeing on when to save waits for no device.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        # Numbers on the CPU are exchanged there, so that agreeing on when to save waits for no device.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    except ValueError as error:
+        raise InputError(f"{error}; start all {count} processes with torchrun, or unset WORLD_SIZE") from error
     try:
         yield team
     finally:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 import sys
 from collections.abc import Callable
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
+
+from densing.core.errors import DensingError
 
 CPU_BYTES = 4 << 30
 """What a pass may keep on a CPU. It does not follow the memory that is free, since the number of passes shows in
@@ -56,6 +60,20 @@ def bytes_free(device: torch.device, promised: int) -> int:
         return CPU_BYTES
     total: int = torch.cuda.get_device_properties(device).total_memory
     return int(_GPU_SHARE * total) - torch.cuda.memory_allocated(device) - promised
+
+
+def refuse_more_than_memory(name: str, needed: int) -> None:
+    """Refuse a model that no memory of this machine holds, before any of it is made.
+
+    Raises
+    ------
+    DensingError
+    """
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    if needed > there:
+        raise DensingError(
+            f"{name}: its weights take {needed / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f} GB of memory"
+        )
 
 
 def sequences_that_fit(of_one: int, of_two: int, free: int) -> int:

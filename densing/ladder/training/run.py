@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from densing.core.errors import InputError
 from densing.core.files import remove_leftovers
 from densing.core.lock import hold
 from densing.ladder.config import RESERVED, LadderConfig, Shape
-from densing.ladder.corpus.build import check_repetition, prepare_corpus
+from densing.ladder.corpus.build import check_repetition, open_corpus, prepare_corpus
 from densing.ladder.corpus.shards import INDEX, Corpus
 from densing.ladder.manifest import Checkpoint, Ladder
 from densing.ladder.shapes import params_non_embedding
@@ -114,20 +114,19 @@ def train_ladder(
     StoppedError
         After SIGTERM or SIGINT; the same call continues.
     """
-    with _prepared(config, folder) as (corpus, team):
+
+    def rungs_on(corpus: Corpus) -> list[Rung]:
         check_repetition(config, corpus, max([longest_tokens(config), *(model.budgets[-1] for model in extra)]))
-        rungs = []
-        for shape in config.sizes:
-            tokens = [budget * params_non_embedding(shape) for budget in config.budgets]
-            rungs.append(Rung(config, shape, tokens, folder, corpus.sha256, config.seed))
-        everything = [*rungs, *(model.rung(config, folder, corpus) for model in extra)]
+        return [*rungs_of(config, folder, corpus), *(model.rung(config, folder, corpus) for model in extra)]
+
+    with _prepared(config, folder, rungs_on) as (corpus, everything, team):
         devices = devices_for(everything, team) if processes is None else [team.device] * processes
         if len(devices) > 1:
             train_side_by_side(everything, devices, save_seconds)
         else:
             for rung in everything:
                 train_rung(rung, corpus, team, save_seconds)
-        ladder = _ladder(config, corpus, rungs)
+        ladder = _ladder(config, corpus, everything[: len(config.sizes)])
         if team.main:
             ladder.write(folder, seed=config.seed)
         return ladder
@@ -155,16 +154,39 @@ def train_model(
         As `train_ladder`.
     """
     model = ExtraModel(shape, tuple(budgets_in_tokens), seed)
-    with _prepared(config, folder) as (corpus, team):
+
+    def rungs_on(corpus: Corpus) -> list[Rung]:
         check_repetition(config, corpus, model.budgets[-1])
-        rung = model.rung(config, folder, corpus)
+        return [model.rung(config, folder, corpus)]
+
+    with _prepared(config, folder, rungs_on) as (corpus, (rung,), team):
         train_rung(rung, corpus, team, save_seconds)
         return checkpoints_of(rung)
 
 
+def rungs_of(config: LadderConfig, folder: Path, corpus: Corpus) -> list[Rung]:
+    """The rungs of a ladder on its corpus."""
+    return [
+        Rung(
+            config,
+            shape,
+            [budget * params_non_embedding(shape) for budget in config.budgets],
+            folder,
+            corpus.sha256,
+            config.seed,
+        )
+        for shape in config.sizes
+    ]
+
+
 @contextmanager
-def _prepared(config: LadderConfig, folder: Path) -> Iterator[tuple[Corpus, Workers]]:
-    """The corpus, ready in every process, with the folder locked."""
+def _prepared(
+    config: LadderConfig, folder: Path, rungs_on: Callable[[Corpus], list[Rung]]
+) -> Iterator[tuple[Corpus, list[Rung], Workers]]:
+    """The corpus and what is trained on it, ready in every process, with the folder locked.
+
+    What earlier runs left is read before anything is written.
+    """
     with workers() as team, hold(folder, "training") if team.main else nullcontext():
         if team.count > 1 and not (folder / "corpus" / INDEX).exists():
             raise InputError(
@@ -172,10 +194,14 @@ def _prepared(config: LadderConfig, folder: Path) -> Iterator[tuple[Corpus, Work
                 f"densing ladder corpus {config.name} -o {folder}"
             )
         if team.main:
-            remove_leftovers(folder)
-            prepare_corpus(config, folder / "corpus")
+            if made := open_corpus(config, folder / "corpus"):
+                for rung in rungs_on(made):
+                    rung.check()
+            for rung in rungs_on(prepare_corpus(config, folder / "corpus")):
+                remove_leftovers(rung.folder)
         team.wait()
-        yield Corpus(folder / "corpus"), team
+        corpus = Corpus(folder / "corpus")
+        yield corpus, rungs_on(corpus), team
 
 
 def _finished(rung: Rung) -> list[Record]:
@@ -210,12 +236,12 @@ def _ladder(config: LadderConfig, corpus: Corpus, rungs: Sequence[Rung]) -> Ladd
             rung.shape.name: {
                 "recipe": rung.recipe,
                 "warmup_steps": rung.schedule.warmup,
-                "history": records[rung.shape.name][-1].trunk_history,
+                "history": list(map(list, records[rung.shape.name][-1].trunk_history)),
             }
             for rung in rungs
         },
         "branches": {
-            record.name: {"history": record.branch_history, "weights_sha256": record.weights_sha256}
+            record.name: {"history": list(map(list, record.branch_history)), "weights_sha256": record.weights_sha256}
             for found in records.values()
             for record in found
         },

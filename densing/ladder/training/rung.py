@@ -8,26 +8,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from densing.core.devices import peak_flops
-from densing.core.errors import DensingError
+from densing.core.errors import DensingError, InputError
 from densing.core.files import atomic_folder
 from densing.core.progress import Bar, progress_bar
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.corpus.shards import Corpus
 from densing.ladder.export import write_card, write_weights
+from densing.ladder.model import llama_config
 from densing.ladder.schedule import Branch, Schedule, make_schedule
 from densing.ladder.shapes import MFU_CONVENTION, flops_per_token, params, params_non_embedding
+from densing.ladder.training.causal_loss import pad_vocabulary
 from densing.ladder.training.checkpoint import (
+    RECORD,
     STATE_BYTES,
+    Form,
     Record,
     State,
+    form_of,
     load_state,
     read_record,
     recipe,
+    refuse_other_model,
     refuse_other_recipe,
     save_state,
 )
@@ -99,12 +106,67 @@ class Rung:
         Raises
         ------
         InputError
-            If it comes from another configuration.
+            If it comes from another configuration, or is damaged.
         """
-        record = read_record(self.checkpoint_folder(branch))
-        if record:
-            refuse_other_recipe(self.checkpoint_folder(branch), record.recipe, self.recipe)
+        folder = self.checkpoint_folder(branch)
+        record = read_record(folder)
+        if record is None:
+            return None
+        refuse_other_recipe(folder, record.recipe, self.recipe)
+        for name, value in self.facts(branch).items():
+            if getattr(record, name) != value:
+                raise InputError(
+                    f"{folder / RECORD}: {name} is {getattr(record, name)!r}, and this checkpoint has {value!r}; "
+                    f"delete {folder} to train it again"
+                )
         return record
+
+    def facts(self, branch: Branch) -> dict[str, Any]:
+        """What of a branch's record is known before it is trained."""
+        tokens = branch.steps * self.tokens_per_step
+        return {
+            "name": f"{self.shape.name}-{tokens}",
+            "rung": self.shape.name,
+            "params": params(self.shape, self.config.tokenizer.vocabulary),
+            "params_non_embedding": params_non_embedding(self.shape),
+            "tokens": tokens,
+        }
+
+    def state(self, path: Path) -> State | None:
+        """The state in a file, or None where there is none.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or comes from another configuration.
+        """
+        state = load_state(path, self.recipe)
+        if state:
+            refuse_other_model(path, state.snapshot, self._forms)
+        return state
+
+    @cached_property
+    def _forms(self) -> dict[str, Form]:
+        """Shapes and types of the weights that it trains."""
+        import torch
+        from transformers import LlamaForCausalLM
+
+        with torch.device("meta"):
+            model = LlamaForCausalLM(llama_config(self.shape, self.config.tokenizer.vocabulary, self.config.context, 0))
+            pad_vocabulary(model)
+        return {name: form_of(weight) for name, weight in model.named_parameters()}
+
+    def check(self) -> None:
+        """Read all that training would continue from, so that what cannot be used is refused before anything is done.
+
+        Raises
+        ------
+        InputError
+            As `record` and `state`.
+        """
+        if self.missing:
+            for path in (self.trunk_path, self.branch_path):
+                self.state(path)
 
     @property
     def missing(self) -> list[Branch]:
@@ -215,8 +277,8 @@ class _Run:
         finished = [branch for branch in self.rung.schedule.branches if branch not in missing]
         self.meter.already(sum(branch.steps - branch.start for branch in finished))
         for branch in missing:
-            if not self._resume(self.rung.branch_path, branch.steps, branch.steps):
-                if not self._resume(self.rung.trunk_path, 0, branch.start) and self.state.step:
+            if not self._resume(self.rung.branch_path, branch.steps, range(branch.start, branch.steps + 1)):
+                if not self._resume(self.rung.trunk_path, 0, range(branch.start + 1)) and self.state.step:
                     self._begin()  # the trunk was deleted, or had gone past this branch
                 self._run(branch.start, self.rung.schedule.trunk_factor, self.rung.trunk_path)
                 self._save(self.rung.trunk_path)
@@ -228,9 +290,9 @@ class _Run:
         self.trainer = Trainer(self.rung.config, self.rung.shape, self.corpus, self.team, self.rung.seed)
         self.state = State(self.rung.recipe)
 
-    def _resume(self, path: Path, branch_steps: int, until: int) -> bool:
-        state = load_state(path, self.rung.recipe)
-        if state is None or state.branch_steps != branch_steps or state.step > until:
+    def _resume(self, path: Path, branch_steps: int, steps: range) -> bool:
+        state = self.rung.state(path)
+        if state is None or state.branch_steps != branch_steps or state.step not in steps:
             return False
         self.meter.resumed(state.step)
         self.trainer.restore(state.snapshot)
@@ -281,17 +343,11 @@ class _Run:
         rung, state = self.rung, self.state
         held_out = self.trainer.held_out_loss()
         weights = self.trainer.weights()
-        tokens = state.step * rung.tokens_per_step
-
         if self.team.main:
             with atomic_folder(rung.checkpoint_folder(branch)) as folder:
                 sha256 = write_weights(weights, self.trainer.model.config, self.corpus.tokenizer_folder, folder)
                 record = Record(
-                    name=f"{rung.shape.name}-{tokens}",
-                    rung=rung.shape.name,
-                    params=params(rung.shape, rung.config.tokenizer.vocabulary),
-                    params_non_embedding=params_non_embedding(rung.shape),
-                    tokens=tokens,
+                    **rung.facts(branch),
                     held_out_loss=held_out.nats_per_token,
                     held_out_bits_per_byte=held_out.bits_per_byte,
                     weights_sha256=sha256,

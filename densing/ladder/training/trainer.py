@@ -17,13 +17,15 @@ from densing.core.errors import DensingError, InputError
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.corpus.shards import Corpus
 from densing.ladder.model import build_model, llama_config, parameter_groups, peak_rates
+from densing.ladder.shapes import params
 from densing.ladder.training.batches import Batches
 from densing.ladder.training.causal_loss import CausalLoss
 from densing.ladder.training.distributed import Workers, fits_on_each, shard_in_place
 from densing.ladder.training.loss import IGNORED
-from densing.ladder.training.memory import bytes_free, bytes_of, sequences_that_fit
+from densing.ladder.training.memory import bytes_free, bytes_of, refuse_more_than_memory, sequences_that_fit
 
 _CLIP = 1.0
+_WEIGHT_BYTES = 4
 _LATER_BYTES = 12
 """Per parameter, of the gradient and the two moments, which the first step makes."""
 
@@ -98,6 +100,9 @@ class Trainer:
         self.batches = Batches(corpus, config.context, shape.batch, seed, team)
         self.bf16 = team.device.type == "cuda" and torch.cuda.is_bf16_supported()
         vocabulary = config.tokenizer.vocabulary
+        if corpus.separator >= vocabulary:
+            raise InputError(f"{corpus.folder}: its separator is no token of the vocabulary; make the corpus anew")
+        refuse_more_than_memory(shape.name, _WEIGHT_BYTES * params(shape, vocabulary))
         self.model = build_model(llama_config(shape, vocabulary, config.context, corpus.separator), seed).to(
             team.device
         )
@@ -134,7 +139,7 @@ class Trainer:
         # The processes' gradients are averaged, so that each divides by its even share of the batch.
         divisor = self.shape.batch * self.config.context / self.team.count
         total = torch.zeros((), device=self.team.device)
-        for number, (inputs, targets) in enumerate(self._pieces(self.batches.of_step(step)), 1):
+        for number, (inputs, targets) in enumerate(self._pieces(self._known(self.batches.of_step(step))), 1):
             with self._no_reduction(unless=number == self.passes):
                 with self._precision():
                     loss = self._pass(inputs, targets, divisor)
@@ -169,7 +174,7 @@ class Trainer:
         for begin in range(0, len(windows), together):
             own = begin + self.team.rank * self.sequences
             rows = windows[own : own + self.sequences]
-            inputs, targets = self._on_device(torch.from_numpy(rows.copy()))
+            inputs, targets = self._on_device(self._known(torch.from_numpy(rows.copy())))
             targets[targets == self.corpus.separator] = IGNORED
             with self._precision():
                 nats += float(self.loss(inputs, targets, 1.0))
@@ -184,7 +189,10 @@ class Trainer:
         return {"model": model, "optimizer": optimizer}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot; every process must have it."""
+        """Continue from a snapshot; every process must have it. Settings of the optimiser stay this trainer's."""
+        settings = [
+            {key: value for key, value in group.items() if key != "params"} for group in self.optimizer.param_groups
+        ]
         set_state_dict(
             self.model,
             self.optimizer,
@@ -192,6 +200,8 @@ class Trainer:
             optim_state_dict=snapshot["optimizer"],
             options=StateDictOptions(full_state_dict=True),
         )
+        for group, own in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(own)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """The model's weights as they are released; every process must ask."""
@@ -230,6 +240,15 @@ class Trainer:
             loss = self.loss(inputs, targets, 1.0)
         loss.backward()
         self.optimizer.zero_grad()
+
+    def _known(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Tokens on the CPU, all of which the embedding has a row for."""
+        if len(tokens) and (largest := int(tokens.max())) >= self.config.tokenizer.vocabulary:
+            raise InputError(
+                f"{self.corpus.folder}: token {largest:,} lies beyond the vocabulary of "
+                f"{self.config.tokenizer.vocabulary:,}; delete the folder and train again to make the corpus anew"
+            )
+        return tokens
 
     def _pieces(self, tokens: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Inputs and targets of every pass of a step."""
