@@ -104,7 +104,7 @@ def compare(
             model, suite, reference, size=size, engine=engine, settings=settings, data_root=data_root
         )
 
-    chosen = _with_sizes(models, sizes or [], reference, measured)
+    chosen = _with_sizes(models, sizes or [], reference, registry, measured)
     found = compare_densities([*chosen, *own], reference, registry=registry, seed=seed)
     if json:
         print_json([comparison.to_dict() for comparison in found])
@@ -132,30 +132,38 @@ def compare(
 
 
 def _with_sizes(
-    models: list[str], sizes: list[str], frame: ReferenceFrame, measured: Callable[[str, Size | None], Subject]
+    models: list[str],
+    sizes: list[str],
+    frame: ReferenceFrame,
+    registry: Path | None,
+    measured: Callable[[str, Size | None], Subject],
 ) -> list[str | Subject]:
     """The models, those of files and folders with the sizes that were given for them, checkpoints as measured."""
     from densing.core.units import parse_count
     from densing.density.subjects import find_subject, is_checkpoint
+    from densing.models.registry import load_registry
     from densing.models.size import Size
 
     given = dict(text.rpartition("=")[::2] for text in sizes)
     if wrong := [name for name in given if name not in models]:
         raise InputError(f"--size {wrong[0]}={given[wrong[0]]}: no such file among the models; write --size FILE=3B")
+    known = {
+        model: Size(**{frame.spec.params: parse_count(text, "a size for --size")}) for model, text in given.items()
+    }
+    # Checkpoints come last: whatever is wrong with the other models is said before anything is measured.
     chosen: list[str | Subject] = []
     for model in models:
-        size = None
-        if model in given:
-            size = Size(**{frame.spec.params: parse_count(given[model], "a size for --size")})
+        size = known.get(model)
         if is_checkpoint(model):
-            chosen.append(measured(model, size))
+            chosen.append(model)
         elif size is not None:
             chosen.append(find_subject(model, frame, size=size))
         elif Path(model).exists():
             raise InputError(f"{model} does not say how large the model is: give --size {model}=3B")
         else:
+            load_registry(registry).subject(model)
             chosen.append(model)
-    return chosen
+    return [measured(one, known.get(one)) if isinstance(one, str) and is_checkpoint(one) else one for one in chosen]
 
 
 def _row(comparison: Comparison) -> list[str]:

@@ -31,9 +31,9 @@ def measure(
     ] = None,
     engine: _engine_options.EngineName = DEFAULT,
     out: Annotated[Path, typer.Option(help="Folder in which all measurements are kept.")] = OUT,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask only so many items of each task, the first ones.")] = (
-        None
-    ),
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=10**9, help="Ask only so many items of each task, the first ones.")
+    ] = (None),
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure again, whatever measurement or answers are kept.")
     ] = False,
@@ -92,7 +92,7 @@ def measure(
     ]
     typer.echo(f"{measurement.model} on {measurement.suite}, {measurement.engine} engine")
     typer.echo(table(rows, header))
-    truncated = sum(len(t.settings["truncated"]) for t in measurement.tasks.values())
+    truncated = sum(len(t.settings.get("truncated", [])) for t in measurement.tasks.values())
     if truncated:
         typer.echo(f"{truncated} items were longer than the context and cut", err=True)
     typer.echo(printable(f"written to {measurement.folder}"), err=True)

@@ -120,8 +120,9 @@ def score(
       densing score ./checkpoint --suite local --frame quickstart --documents held_out.jsonl
     """
     from densing.core.units import parse_count, parse_date, parse_scores
-    from densing.density.densities import compute_every_density
+    from densing.density.densities import compute_every_density, scale_factor
     from densing.density.subjects import find_subject, is_checkpoint, measure_subject
+    from densing.density.weighing import load_hardware
     from densing.frame.store import load_frame
     from densing.models.size import size_of_counts
 
@@ -133,6 +134,11 @@ def score(
     ]
     counts = {kind: parse_count(text, f"a size for {option}") for kind, option, text in given if text is not None}
     size = size_of_counts(counts, weight_bits=weight_bits, config=config)
+    # Whatever is wrong with an option is said before anything is measured.
+    accelerator, released = load_hardware(hardware), parse_date(date, "--date")
+    scale_factor(reference, scale)
+    if released is not None:
+        _refuse_known_name(name, registry)
     if suite is not None or (is_checkpoint(subject) and not scores):
         found = measure_subject(
             subject,
@@ -150,11 +156,10 @@ def score(
         found = find_subject(subject, reference, size=size, scores=known, registry=registry)
     if size is None and weight_bits != 16:
         found = replace(found, size=replace(found.size, weight_bits=weight_bits))
-    released = parse_date(date, "--date")
     if name is not None:
         found = replace(found, name=name)
-    results = compute_every_density(reference, found, hardware=hardware, scale=scale, seed=seed)
-    placed = None if released is None else _place(reference, results[-1], released, registry, named=name)
+    results = compute_every_density(reference, found, hardware=accelerator, scale=scale, seed=seed)
+    placed = None if released is None else _place(reference, results[-1], released, registry)
     if card:
         from densing.density.card import model_card
 
@@ -192,18 +197,21 @@ def score(
             typer.echo(f"  note: {note}")
 
 
-def _place(
-    frame: ReferenceFrame, density: Density, date: dt.date, folder: Path | None, *, named: str | None
-) -> Placement:
+def _place(frame: ReferenceFrame, density: Density, date: dt.date, folder: Path | None) -> Placement:
     """Where the model stands among those of the registry, on what its last density is of."""
     from densing.density.sets import compute_registry_set
     from densing.models.registry import load_registry
     from densing.trend.rank import rank_model
 
     registry = load_registry(folder)
-    if named is not None and named.lower() in {name.lower() for name in registry.models}:
-        raise InputError(f"--name {named}: the registry has a model of that name; give yours another one")
     return rank_model(density, date, compute_registry_set(frame, registry, benchmark=density.benchmark))
+
+
+def _refuse_known_name(named: str | None, folder: Path | None) -> None:
+    from densing.models.registry import load_registry
+
+    if named is not None and named.lower() in {name.lower() for name in load_registry(folder).models}:
+        raise InputError(f"--name {named}: the registry has a model of that name; give yours another one")
 
 
 def _joint_lines(result: Density, symbol: str) -> list[str]:

@@ -60,7 +60,9 @@ def merge(parts: Iterable[Path], into: Path) -> int:
     DensingError
         If a part cannot be read, or the cache cannot be written.
     """
-    RequestCache(into, {}).close()  # which makes the table
+    cache = RequestCache(into, {})
+    cache.store([])  # which makes the table
+    cache.close()
     with closing(sqlite3.connect(into.absolute().as_uri(), uri=True)) as connection:
         before = connection.total_changes
         for part in parts:

@@ -35,20 +35,30 @@ def read_yaml(path: Path) -> dict[str, Any]:
     InputError
         If the file is missing, is not YAML, or holds no mapping.
     """
-    text = read_text(path, "YAML", LARGEST_CONFIGURATION)
-    with reading(path, "YAML", "correct it"):
+    data = data_of_yaml(read_text(path, "YAML", LARGEST_CONFIGURATION), path)
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise InputError(f"{path}: expected a mapping of names to values; write it as in the examples of docs/")
+    return data
+
+
+def data_of_yaml(text: str, where: Path | str) -> Any:
+    """The data of a YAML text that came from `where`.
+
+    Raises
+    ------
+    InputError
+        If it is not YAML, or is deeper or has more values than any that is meant.
+    """
+    with reading(where, "YAML", "correct it"):
         _refuse_depth(text)
         loader = _LOADER(text)
         try:
             node = loader.get_single_node()
             if node is not None:
                 _refuse_bombs(node)
-            data = None if node is None else loader.construct_document(node)
+            return None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise InputError(f"{path}: expected a mapping of names to values; write it as in the examples of docs/")
-    return data
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

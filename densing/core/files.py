@@ -304,6 +304,19 @@ def open_regular(path: Path | str, largest: int = LARGEST_FILE) -> Iterator[IO[b
         yield file
 
 
+def refuse_special_files(folder: Path, pattern: str = "*") -> None:
+    """Refuse a folder with a pipe or a device in it, before a library opens whatever lies there.
+
+    Raises
+    ------
+    InputError
+        Names the first of them.
+    """
+    for path in sorted(folder.glob(pattern)):
+        if (kind := _kind(path)) is not None and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise InputError(f"{path}: this is a pipe or a device, not a file; remove it, or name another folder")
+
+
 def read_bytes(path: Path, form: str, largest: int = LARGEST_FILE) -> bytes:
     """The bytes of a file.
 

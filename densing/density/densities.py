@@ -274,13 +274,7 @@ def compute_densities(
         If a model lacks a size, or a score that the benchmark needs; for an unknown benchmark, hardware or scale.
     """
     hardware = load_hardware(hardware) if isinstance(hardware, str) else hardware
-    factor = 1.0
-    if scale is not None:
-        if scale not in frame.spec.scales:
-            raise InputError(
-                f"frame {frame.name} has no scale {scale!r}; it has {', '.join(frame.spec.scales) or 'none'}"
-            )
-        factor = frame.spec.scales[scale]
+    factor = scale_factor(frame, scale)
     weighed = [_weighed(frame, subject.size, hardware) for subject in subjects]
     benchmark = benchmark or frame.headline
     if benchmark == JOINT:
@@ -468,6 +462,21 @@ def _score(frame: ReferenceFrame, subject: Subject, benchmark: str) -> float:
     if not 0 <= score <= 100:
         raise InputError(f"{subject.name or 'the model'}: {benchmark}={score:g} is not a score in percent, 0 to 100")
     return float(score)
+
+
+def scale_factor(frame: ReferenceFrame, scale: str | None) -> float:
+    """What effective sizes are multiplied by under a name that the frame keeps; 1 without a name.
+
+    Raises
+    ------
+    InputError
+        If the frame has no scale of that name.
+    """
+    if scale is None:
+        return 1.0
+    if scale not in frame.spec.scales:
+        raise InputError(f"frame {frame.name} has no scale {scale!r}; it has {', '.join(frame.spec.scales) or 'none'}")
+    return frame.spec.scales[scale]
 
 
 def _weighed(frame: ReferenceFrame, size: Size, hardware: Hardware) -> tuple[float, tuple[str, ...]]:

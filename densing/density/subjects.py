@@ -169,9 +169,11 @@ def measure_subject(
     if model is None:
         raise InputError("--suite needs a checkpoint to measure: a folder or a hub name")
     used = load_suite(suite or suite_of(frame), documents=documents, data_root=data_root)
-    if not used.benchmarks.keys() & set(frame.benchmarks):
+    read = {name: one for name, one in used.benchmarks.items() if (one.loss if by_loss else one.score)}
+    if not read.keys() & set(frame.benchmarks):
+        of = "" if read.keys() == used.benchmarks.keys() else f"the {'loss' if by_loss else 'score'} of "
         raise InputError(
-            f"suite {used.name!r} measures {', '.join(used.benchmarks)}, and frame {frame.name} reads "
+            f"suite {used.name!r} measures {of}{', '.join(read) or 'nothing'}, and frame {frame.name} reads "
             f"{', '.join(frame.benchmarks)}; name a frame that reads the suite with --frame, or leave --suite out to "
             "measure what the frame needs"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,11 +11,16 @@ from pathlib import Path
 
 from densing.core.artifacts import sha256_of, sha256_of_data
 from densing.core.errors import InputError
-from densing.core.files import parse_mapping
+from densing.core.files import parse_mapping, refuse_special_files
 from densing.core.hub import HUB_NAME, TOKENIZER, WEIGHTS, download, refuse_without_safetensors
+from densing.models.size import read_config, refuse_giants
 
 CONFIGURATION = ("config.json", "generation_config.json", "*.py")
 """What a model is built from besides its weights, and how it ends a text; code is run if it is trusted."""
+
+MAPPINGS = ("generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+            "added_tokens.json", "vocab.json")  # fmt: skip
+"""Files of JSON that transformers reads beside the configuration."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def find_checkpoint(model: str | Path, *, revision: str | None = None, trust_rem
     """
     folder = Path(model)
     if folder.is_dir():
-        checkpoint = Checkpoint(result_name(model), str(model), folder.resolve())
+        checkpoint = Checkpoint(result_name(model), str(model), Path(os.path.realpath(folder)))
     elif HUB_NAME.fullmatch(str(model)):
         patterns = [WEIGHTS, "*.json", *TOKENIZER, *(["*.py"] if trust_remote_code else [])]
         folder = download(str(model), "model", patterns, revision=revision)
@@ -100,7 +106,7 @@ def result_name(model: str | Path, revision: str | None = None) -> str:
     """
     if not Path(model).is_dir() and HUB_NAME.fullmatch(str(model)):
         return str(model).replace("/", "--") + (f"@{revision}" if revision else "")
-    folder = Path(model).resolve()
+    folder = Path(os.path.realpath(model))
     ladder = folder.parent.parent
     if (ladder / "manifest.json").is_file():
         return "--".join((ladder.name, folder.parent.name, folder.name))
@@ -109,6 +115,7 @@ def result_name(model: str | Path, revision: str | None = None) -> str:
 
 def _refuse_unusable(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
     folder = checkpoint.folder
+    refuse_special_files(folder)
     if (packed := sorted(folder.glob("*.gguf"))) and not any(folder.glob(WEIGHTS)):
         raise InputError(
             f"{checkpoint.source}: its weights are in GGUF ({packed[0].name}), which no engine here reads as they are; "
@@ -119,12 +126,16 @@ def _refuse_unusable(checkpoint: Checkpoint, trust_remote_code: bool) -> None:
         raise InputError(
             f"{checkpoint.source}: there is no config.json in it, so it is no checkpoint in the Hugging Face layout"
         )
-    config = parse_mapping(folder / "config.json", "a model's config.json")
+    config = read_config(folder / "config.json")
+    refuse_giants(config, folder / "config.json")
+    for name in MAPPINGS:
+        if (folder / name).exists():
+            parse_mapping(folder / name, f"the {name} of a model")
     refuse_without_safetensors(folder, checkpoint.source)
     if "auto_map" in config and not trust_remote_code:
         from transformers import CONFIG_MAPPING
 
-        if config.get("model_type") not in CONFIG_MAPPING:
+        if str(config.get("model_type")) not in CONFIG_MAPPING:
             raise InputError(
                 f"{checkpoint.source}: this model brings its own code ({config['auto_map']}), which is run only with "
                 "your consent; read it, and then give --trust-remote-code"
@@ -137,7 +148,7 @@ def _hash_of(files: Iterable[Path]) -> str:
 
 def content_hash(path: Path) -> str:
     """SHA-256 of a file; the hub's cache names large files by it, so that they need not be read."""
-    stored = path.resolve()
+    stored = Path(os.path.realpath(path))  # Path.resolve raises for a link that leads to itself
     if stored.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", stored.name):
         return stored.name
     return sha256_of(path)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from densing.core.artifacts import sha256_of_data
+from densing.core.config import data_of_yaml
 from densing.core.errors import DensingError, InputError
+from densing.core.files import read_text, reading, refuse_special_files
 from densing.core.hub import HUB_NAME, download
+
+LARGEST_CARD = 1 << 24
+"""Bytes of a README."""
 
 
 @contextmanager
@@ -50,6 +53,7 @@ def data_sets_from(root: Path | None, revisions: Mapping[str, str], suite: str) 
             return load(path, name, **options)
         if root is not None:
             folder = folder_of(path, root, suite)
+            refuse_special_files(folder, "**/*")
             # Its cache knows a local folder by its name alone, so it would give what was there before.
             anew = {"download_mode": "force_redownload"}
             return _read_parquet(folder, name) or load(str(folder), name, **(options | anew))
@@ -76,34 +80,44 @@ def _read_parquet(folder: Path, config: str | None) -> Any:
     files into its cache.
     """
     import datasets
-    from pyarrow.parquet import ParquetDataset
 
     readme = folder / "README.md"
     described = _configurations(readme, readme.stat().st_mtime_ns) if readme.is_file() else ()
     chosen = [one for one in described if (one.get("config_name") == config if config else one.get("default"))]
     chosen = chosen or [one for one in described if config is None and len(described) == 1]
     parts = chosen[0].get("data_files") if chosen else None
-    if not isinstance(parts, list) or not all(isinstance(part, dict) and "split" in part for part in parts):
+    if not isinstance(parts, list) or not all(
+        isinstance(part, dict) and {"split", "path"} <= part.keys() for part in parts
+    ):
         return None
     splits = {}
-    for part in parts:
-        patterns = part["path"] if isinstance(part["path"], list) else [part["path"]]
-        files = sorted(str(file) for pattern in patterns for file in folder.glob(pattern))
-        if not files or not all(file.endswith(".parquet") for file in files):
-            return None
-        splits[part["split"]] = datasets.Dataset(datasets.table.InMemoryTable(ParquetDataset(files).read()))
+    with reading(readme, "the card of a data set", "correct it, or fetch it again"):
+        for part in parts:
+            patterns = [str(one) for one in (part["path"] if isinstance(part["path"], list) else [part["path"]])]
+            if outside := [one for one in patterns if Path(one).is_absolute() or ".." in Path(one).parts]:
+                raise ValueError(f"{outside[0]!r} leads out of its folder")
+            files = sorted(str(file) for pattern in patterns for file in folder.glob(pattern))
+            if not files or not all(file.endswith(".parquet") for file in files):
+                return None
+            splits[str(part["split"])] = _table(files)
     return datasets.DatasetDict(splits)
+
+
+def _table(files: list[str]) -> Any:
+    import datasets
+    from pyarrow.parquet import ParquetDataset
+
+    with reading(files[0], "Parquet", "fetch it again"):
+        return datasets.Dataset(datasets.table.InMemoryTable(ParquetDataset(files).read()))
 
 
 @lru_cache(maxsize=32)
 def _configurations(readme: Path, _modified: int) -> tuple[dict[str, Any], ...]:
     """What the README of a repository says of its configurations, between its first two lines of dashes."""
-    head = readme.read_text(encoding="utf-8").split("---\n")
-    try:
-        said = yaml.load(head[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if len(head) > 2 else None  # noqa: S506
-    except yaml.YAMLError:
-        return ()
-    return tuple(said.get("configs") or ()) if isinstance(said, dict) else ()
+    head = read_text(readme, "the card of a data set", LARGEST_CARD).replace("\r\n", "\n").split("---\n", 2)
+    said = data_of_yaml(head[1], readme) if len(head) > 2 and not head[0] else None
+    described = said.get("configs") if isinstance(said, dict) else None
+    return tuple(one for one in described if isinstance(one, dict)) if isinstance(described, list) else ()
 
 
 def folder_of(name: str, root: Path, suite: str) -> Path:
@@ -164,7 +178,9 @@ def _splits(task: Any) -> dict[str, Any]:
 def _fetched_revision(folder: Path) -> str | None:
     """The commit that the hub's client notes beside what it fetches."""
     for note in sorted((folder / ".cache" / "huggingface" / "download").rglob("*.metadata")):
-        first = note.read_text(encoding="utf-8").partition("\n")[0].strip()
+        first = ""
+        with suppress(InputError):
+            first = read_text(note, "a note of the hub's client", LARGEST_CARD).partition("\n")[0].strip()
         if re.fullmatch(r"[0-9a-f]{40}", first):
             return first
     return None

@@ -31,7 +31,7 @@ the tokens and UTF-8 bytes that it is over; whether greedy decoding gives the an
 was chosen or written. Cells are empty where the task has no loss, or no score."""
 
 
-MOST_ITEMS = 10**9
+MOST_ITEMS = 10**7
 """More than any benchmark has."""
 
 
@@ -233,7 +233,15 @@ class Measurement:
         if sha256_of(path) != expected:
             raise ArtifactError(f"{path}: these are not the items that {task}.json was made from; measure again")
         with understanding(path, "table of items"):
-            return pd.read_parquet(path)
+            import pyarrow.parquet
+
+            if pyarrow.parquet.read_metadata(path).num_rows > 2 * MOST_ITEMS:
+                raise ValueError(f"more than {MOST_ITEMS:,} items")
+            rows = pd.read_parquet(path)
+            if missing := [name for name in ITEM_COLUMNS if name not in rows]:
+                raise ValueError(f"no column {missing[0]}")
+            numbers = ["answer_logprob", "tokens", "bytes", "correct"]
+            return rows.astype({"item": str} | dict.fromkeys(numbers, float))
 
     def to_frame(self) -> pd.DataFrame:
         """One row per task: the columns of `TaskResult` without its settings, and the model."""
@@ -252,6 +260,7 @@ def _read_task(path: Path) -> Artifact:
             typed(payload[key], str)
         typed(payload["settings"], dict)
         result = typed(payload["result"], TaskResult)
+        typed(result.settings.get("truncated", []), list[str])
         if min(result.items, result.score_items, result.tokens, result.bytes) < 0:
             raise ValueError("a count of items, tokens or bytes is negative")
         if max(result.items, result.score_items) > MOST_ITEMS:

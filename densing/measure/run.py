@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from densing.core.artifacts import ArtifactError, sha256_of_data
 from densing.core.errors import DensingError, InputError, unknown
+from densing.core.files import refuse_special_files
 from densing.measure.cache import RequestCache
 from densing.measure.checkpoint import Checkpoint, find_checkpoint, refuse_without_tokeniser
 from densing.measure.code_eval import programs_in
 from densing.measure.data_sets import source_of
-from densing.measure.engines.answer_scope import answer_scope, named_files, with_local_folders
+from densing.measure.engines.answer_scope import MODELS_BESIDE, answer_scope, named_files, with_local_folders
 from densing.measure.engines.base import Engine
 from densing.measure.engines.settings import EngineSettings
 from densing.measure.engines.table import DEFAULT, ENGINES
@@ -25,12 +26,14 @@ from densing.measure.measurement import ITEM_COLUMNS, Measurement, TaskResult
 from densing.measure.plugins import Plugin
 from densing.measure.sandbox import Sandbox, find_sandbox
 from densing.measure.suites import BenchmarkConfig, Suite, leaves
-from densing.measure.weights import remedy
+from densing.measure.weights import adapter_rank, remedy
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CACHE = "requests.sqlite"
+ADAPTERS = ("peft", "lora_local_path")
+"""Options that name an adapter."""
 MOST_SHOWN = 400
 """Characters of a library's error that are shown."""
 
@@ -251,6 +254,11 @@ def prepare(
     ask_for_consent(suite, settings.run_unsafe_code)
     options = with_local_folders(settings.arguments)
     # Found before the model is loaded, so that one that does not work here is named at once.
+    for name in MODELS_BESIDE:  # refused before the model is loaded
+        if isinstance(options.get(name), str) and Path(options[name]).is_dir():
+            refuse_special_files(Path(options[name]))
+            if name in ADAPTERS:
+                adapter_rank(Path(options[name]))
     sandbox = find_sandbox(settings.sandbox) if suite.unsafe_tasks else None
     return Run(checkpoint, suite, row, settings, options, named_files(options, checkpoint), limit, out, sandbox)
 
@@ -280,6 +288,7 @@ def loaded_engine(name: str, checkpoint: Checkpoint, options: dict[str, Any]) ->
     make: Callable[..., Engine] = engine_class
     try:
         engine = make(str(checkpoint.folder), **options)
+        engine.fingerprint()  # also asks the tokeniser something
     except DensingError:
         raise
     except Exception as error:  # whatever a library, or a model's own code, may raise
@@ -338,11 +347,12 @@ def _existing(
         found = Measurement.read(folder)
     except ArtifactError:
         return None  # none, or parts of two: measured again
-    if found.made_from == made_from and found.settings["asked"] == asked:
+    if found.made_from == made_from and found.settings.get("asked") == asked:
         return found if found.tasks.keys() == suite.benchmarks.keys() else None  # killed while it was written
-    if found.settings["source"] != checkpoint.source and found.made_from["weights"] != made_from["weights"]:
+    source = found.settings.get("source")
+    if source != checkpoint.source and found.made_from.get("weights") != made_from["weights"]:
         raise InputError(
-            f"{folder} holds the measurement of another model of that name, {found.settings['source']}; "
+            f"{folder} holds the measurement of another model of that name, {source}; "
             "use another --out, rename the folder, or replace it with --fresh"
         )
     return None

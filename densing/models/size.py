@@ -9,8 +9,16 @@ from typing import Any
 
 from densing.core.errors import InputError
 from densing.core.files import parse_mapping, reading
+from densing.core.hub import WEIGHTS
 from densing.core.text import shortened
 from densing.core.units import short_count
+
+_ROUNDED_TO_A_BYTE = 16
+"""Most parameters of a rounded model that share a byte."""
+_FEW = 10**7
+"""Parameters that take no memory worth refusing: what is wrong with them is said by whoever loads them."""
+_MOST_BUFFERS = 8 << 30
+"""Bytes of what a model computes from its configuration: masks and positions."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def without_embeddings(total: float, config: Mapping[str, Any]) -> float:
     """
     nested = config.get("text_config")
     config = nested if isinstance(nested, dict) else config
-    missing = [key for key in ("vocab_size", "hidden_size") if not _is_count(config.get(key))]
+    missing = [key for key in ("vocab_size", "hidden_size") if not is_count(config.get(key))]
     if missing:
         raise InputError(
             f"the configuration has no {' and no '.join(missing)} that is a whole number; "
@@ -140,7 +148,8 @@ def without_embeddings(total: float, config: Mapping[str, Any]) -> float:
     return rest
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Whether a value of a configuration is a number of things."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**12
 
 
@@ -159,14 +168,14 @@ def transformer_params(config: Mapping[str, Any]) -> float | None:
     """Parameters without embeddings of a dense Llama-like Hugging Face configuration; None for other kinds."""
     needed = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     if (
-        not all(_is_count(config.get(key)) for key in needed)
+        not all(is_count(config.get(key)) for key in needed)
         or config.get("num_local_experts")
         or config.get("num_experts")
     ):
         return None
     width, layers, heads, ffn_width = (config[key] for key in needed)
     kv_heads, head_dim = config.get("num_key_value_heads") or heads, config.get("head_dim") or width // heads
-    if not (_is_count(kv_heads) and _is_count(head_dim)):
+    if not (is_count(kv_heads) and is_count(head_dim)):
         return None
     return float(
         dense_params(
@@ -187,11 +196,49 @@ def refuse_giants(config: Mapping[str, Any], path: Path) -> None:
     ------
     InputError
     """
+    nested = config.get("text_config")
     for key, most in {"num_hidden_layers": 1_000, "n_layer": 1_000, "num_local_experts": 4_096, "num_experts": 4_096,
                       "n_routed_experts": 4_096}.items():  # fmt: skip
-        value = config.get(key, 0)
-        if isinstance(value, int) and value > most:
-            raise InputError(f"{path}: {key} is {shortened(str(value), 40)}, and {most:,} are the most; correct it")
+        for part in (config, nested if isinstance(nested, dict) else {}):
+            value = part.get(key, 0)
+            if isinstance(value, int) and value > most:
+                raise InputError(f"{path}: {key} is {shortened(str(value), 40)}, and {most:,} are the most; correct it")
+
+
+def refuse_more_than_weights(folder: Path, config: Any, loader: Any, **options: Any) -> None:
+    """Refuse a configuration that describes more parameters than the files of weights can hold.
+
+    What they lack would be made, and take memory without end, before it is found to be missing.
+
+    Parameters
+    ----------
+    folder : Path
+        That holds the weights.
+    config : transformers.PretrainedConfig
+    loader : class
+        Of transformers, as AutoModelForCausalLM.
+    **options
+        Of its `from_config`.
+
+    Raises
+    ------
+    InputError
+    """
+    import torch
+
+    stored = sum(path.stat().st_size for path in folder.glob(WEIGHTS))
+    with torch.device("meta"):
+        model = loader.from_config(config, **options)
+    described = sum(parameter.numel() for parameter in model.parameters())
+    of_a_byte = _ROUNDED_TO_A_BYTE if getattr(config, "quantization_config", None) else 1
+    if stored and described > max(of_a_byte * stored, _FEW):
+        raise InputError(
+            f"{folder / 'config.json'}: it describes {short_count(described)} parameters, which {stored:,} bytes of "
+            "weights cannot be; it is the configuration of another model, or a file is missing"
+        )
+    buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
+    if buffers > _MOST_BUFFERS:
+        raise InputError(f"{folder / 'config.json'}: it asks for tables of {buffers:,} bytes; is a length in it right?")
 
 
 def count_params(folder: Path) -> tuple[int, int]:

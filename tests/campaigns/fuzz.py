@@ -249,6 +249,7 @@ def prepare(root: Path, torch: bool) -> None:
     """What every process shares: a cache of its own, and what is imported and read once."""
     os.environ["XDG_CACHE_HOME"] = str(root / "cache")
     os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads of the parent are none in a fork
     os.environ.pop("DENSING_REGISTRY", None)
     for one in inputs(torch):  # what is imported and kept here is there in every fork
         if one.cost >= SLOW:

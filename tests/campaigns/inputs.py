@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -254,19 +253,6 @@ def built_frame() -> Mapping[str, bytes]:
         return {f"results/frames/{name}": (folder / name).read_bytes() for name in ("mine.json", "mine.npz")}
 
 
-def _cache() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "c.sqlite"
-        connection = sqlite3.connect(path)
-        connection.execute(
-            "CREATE TABLE answers (scope BLOB, request BLOB, answer TEXT, PRIMARY KEY (scope, request)) WITHOUT ROWID"
-        )
-        connection.execute("INSERT INTO answers VALUES (?, ?, ?)", (b"a" * 32, b"b" * 16, "[-1.5, true]"))
-        connection.commit()
-        connection.close()
-        return path.read_bytes()
-
-
 @cache
 def inputs(torch: bool = True) -> tuple[Input, ...]:
     """Every input, or those of commands that do without torch."""
@@ -386,6 +372,10 @@ def inputs(torch: bool = True) -> tuple[Input, ...]:
         Input("arguments of doctor", ["doctor", "--items", "3", "--json"], {}, None, 4),
         Input("data root", ["suites", "check", "jsonl", "--data-root", "d", "--documents", "i.jsonl"], {"d/a/b/data.jsonl": ITEMS, "i.jsonl": ITEMS}, "i.jsonl", 4),
     ]  # fmt: skip
+    if torch:
+        from tests.campaigns.checkpoint_inputs import checkpoint_inputs
+
+        asked += checkpoint_inputs()
     needs_torch = (
         "status of a ladder", "index of a corpus", "rules of tokens", "pipeline", "configuration of a checkpoint",
         "weights of a checkpoint", "arguments of measure", "arguments of score on a suite", "arguments of doctor", "data root",

@@ -8,7 +8,9 @@ import json
 import os
 import random
 import re
+import sqlite3
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ HOSTILE: list[Any] = [
     "", " ", "0", "-1", "1e400", "NaN", "inf", "9" * 5000, "1,5B", "²", "٣", "\x1b[31mred", "\x00", "=cmd()", "../../x",
     "/proc/version", "a" * 70_000, "\ud800", "’", "None", "true", "2024-13-01", "-0", "1e-320", "{}", "*", "$x$", "\u202e",
     "9999-12-31", "0001-01-01", "1600-01-01", "2026-01-01T00:00:00Z", "1.234,5", "5%", "8B", "8", "1e9", "1e26", "0/0", "2/1", "a=b=c", ".",
-    "-", "--", "~root", "%s", "{x}", "a\nb", "\u2028", "/", "/dev/full", "C:\\x", "é" * 300, "0x10", "1_000", "x,y",
+    "-", "--", "~root", "%s", "{x}", "a\nb", "\u2028", "/dev/full", "C:\\x", "é" * 300, "0x10", "1_000", "x,y",
     None, True, False, 0, -1, 3, 10**30, 1.5, 1e308, -1e308, 1e-308, [], {}, [[]], [None], {"a": None}, [1] * 300,
     0.5, 50, 100.0001, 5e-324, 2**31, 2**63, 10**100, 10**309, float("nan"), float("-inf"), [0] * 10_000, json.loads("[" * 60 + "]" * 60),
 ]  # fmt: skip
@@ -48,6 +50,10 @@ def spoil(content: bytes, name: str, draw: random.Random) -> bytes:
         "csv": [spoil_cell, spoil_cell, spoil_lines, spoil_column],
         "yaml": [spoil_yaml, spoil_yaml, spoil_lines],
         "pt": [spoil_state, spoil_state],
+        "md": [spoil_yaml, spoil_yaml, spoil_lines],
+        "safetensors": [spoil_header, spoil_header],
+        "sqlite": [spoil_rows, spoil_rows],
+        "parquet": [spoil_columns, spoil_columns],
     }.get(ending, [])
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
         content = draw.choice(suited)(content, draw)
@@ -280,6 +286,62 @@ def spoil_state(content: bytes, draw: random.Random) -> bytes:
     file = io.BytesIO()
     torch.save(data, file)
     return file.getvalue()
+
+
+def spoil_header(content: bytes, draw: random.Random) -> bytes:
+    """What the header of safetensors says of the tensors."""
+    size = int.from_bytes(content[:8], "little")
+    header = spoil_json(content[8 : 8 + size], draw)
+    return len(header).to_bytes(8, "little") + header + content[8 + size :]
+
+
+def spoil_rows(content: bytes, draw: random.Random) -> bytes:
+    """Other answers, in text or in no text at all, or another table."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.sqlite"
+        path.write_bytes(content)
+        connection = sqlite3.connect(path)
+        answer = draw.choice(HOSTILE)
+        text = json.dumps(answer if draw.random() < 0.3 else [answer, draw.choice([True, 1, None])])
+        change = draw.choice([
+            ("UPDATE answers SET answer = ?", (text,)), ("UPDATE answers SET answer = ?", (text.encode() + b"\xff",)),
+            ("UPDATE answers SET answer = ?", (draw.choice([3, 1.5, None]),)), ("ALTER TABLE answers RENAME TO others", ()),
+            ("ALTER TABLE answers RENAME COLUMN scope TO kind", ()), ("DELETE FROM answers", ()),
+            ("CREATE TABLE more (a)", ()), ("CREATE TRIGGER t AFTER INSERT ON answers BEGIN DELETE FROM answers; END", ()),
+        ])  # fmt: skip
+        try:
+            connection.execute(*change)
+            connection.commit()
+        except (sqlite3.Error, ValueError):
+            return spoil_bytes(content, draw)
+        finally:
+            connection.close()
+        return path.read_bytes()
+
+
+def spoil_columns(content: bytes, draw: random.Random) -> bytes:
+    """A column of Parquet that is gone, is called otherwise, or holds something else."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(pyarrow.BufferReader(content))
+        names = list(table.column_names)
+        place = draw.randrange(len(names))
+        kind, value = draw.randrange(4), draw.choice(HOSTILE)
+        if kind == 0:
+            table = table.drop_columns(names[place])
+        elif kind == 1:
+            table = table.rename_columns([*names[:place], str(value)[:100], *names[place + 1 :]])
+        elif kind == 2:
+            table = table.slice(0, draw.choice([0, 1]))
+        else:
+            table = table.set_column(place, names[place], pyarrow.array([value] * len(table)))
+        sink = pyarrow.BufferOutputStream()
+        parquet.write_table(table, sink)
+        return bytes(sink.getvalue())
+    except (pyarrow.ArrowException, ValueError, OverflowError, OSError):
+        return spoil_bytes(content, draw)
 
 
 PLACES = (

@@ -7,6 +7,7 @@ its bits, and refused with a remedy where nothing here reads it.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from densing.measure.checkpoint import find_checkpoint
 from densing.measure.engines.torch_engine import TorchEngine
 from densing.measure.run import measure
 from densing.measure.suites import load_suite
-from densing.measure.weights import bits_of, size_of_checkpoint
+from densing.measure.weights import active_params, adapter_rank, bits_of, size_of_checkpoint
 from tests.measure.models import byte_level, save_adapter, save_llama, save_merged
 from tests.measure.requests import Pair, instances, multiple_choice
 
@@ -109,6 +110,65 @@ def test_weights_rounded_on_loading_are_those_of_the_copy_that_was_saved(
 )
 def test_bits_are_read_from_the_configuration(described: dict[str, Any], bits: float) -> None:
     assert bits_of({"quantization_config": described} if described else {}) == bits
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ([4], "m: quantization_config: Input should be a valid dictionary"),
+        ({"bits": 0}, "m: quantization_config.bits: Input should be greater than or equal to 1"),
+        ({"bits": 1e308}, "m: quantization_config.bits: Input should be less than or equal to 32"),
+        ({"nbits": math.inf}, "m: quantization_config.nbits: Input should be less than or equal to 32"),
+        ({"w_bit": "four"}, "m: quantization_config.w_bit: Input should be a valid number"),
+        ({"config_groups": [1]}, "m: quantization_config.config_groups: Input should be a valid dictionary"),
+        ({"config_groups": {"g": {"weights": {"num_bits": -4}}}}, "m: .*weights.num_bits: Input should be greater"),
+    ],
+)
+def test_bits_that_are_none_are_refused(described: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        bits_of({"quantization_config": described}, source="m")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_local_experts": "8"},
+        {"num_experts_per_tok": [2]},
+        {"num_experts_per_tok": 9},
+        {"hidden_size": None},
+        {"intermediate_size": math.inf},
+        {"first_k_dense_replace": 3},
+        {"text_config": [1], "num_local_experts": 0},
+    ],
+)
+def test_counts_of_experts_that_are_none_make_no_mixture(changes: dict[str, Any]) -> None:
+    config = {"num_local_experts": 8, "num_experts_per_tok": 2, "hidden_size": 16, "intermediate_size": 24}
+    config = {**config, "num_hidden_layers": 2}
+    assert active_params(config, 10**5) == 10**5 - 2 * 6 * 3 * 16 * 24
+    assert active_params(config | changes, 10**5) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"r": 10**9}, r"adapter_config\.json: r: Input should be less than or equal to 16384"),
+        ({"r": "4x"}, r"adapter_config\.json: r: Input should be a valid integer"),
+        ({"rank_pattern": {"q_proj": 0}}, r"rank_pattern\.q_proj: Input should be greater than or equal to 1"),
+        ({"rank_pattern": [4]}, r"rank_pattern: Input should be a valid dictionary"),
+    ],
+)
+def test_ranks_that_are_none_are_refused_before_a_model_is_loaded(
+    changes: dict[str, Any], message: str, parent: Path, tmp_path: Path
+) -> None:
+    adapter = save_adapter(tmp_path / "adapter", parent)
+    assert adapter_rank(adapter) == 4
+    file = adapter / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({"instruction": "import", "answer": " os"}))
+    with pytest.raises(InputError, match=message):
+        measure(parent, load_suite("jsonl", documents=items), out=tmp_path / "out", peft=str(adapter))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_parameters_of_a_mixture_that_work_at_once(tmp_path: Path) -> None:

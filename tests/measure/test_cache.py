@@ -5,8 +5,11 @@ An answer is found again by the same question alone, from any process, and never
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,46 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all, but long enough to be looked at " * 20)
     with pytest.raises(DensingError, match=r"requests\.sqlite: file is not a database; .*remove this one"):
         RequestCache(path, SCOPE)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE answers RENAME COLUMN scope TO kind",
+        "CREATE TABLE more (a)",
+        "CREATE TRIGGER t AFTER INSERT ON answers BEGIN DELETE FROM answers; END",
+    ],
+)
+def test_a_file_with_anything_but_answers_is_refused(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "requests.sqlite"
+    cache = RequestCache(path, SCOPE)
+    cache.store([(keys(1)[0], [-1.0, True])])
+    cache.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"requests\.sqlite: this is no cache of requests; .* remove this file"):
+        RequestCache(path, SCOPE)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("answer", ["text", [1e12, True], [None, True], [[1], True], "[" * 200])
+def test_an_answer_of_another_form_is_computed_again(checkpoint: Path, tmp_path: Path, answer: Any) -> None:
+    path = tmp_path / "requests.sqlite"
+    engine = TorchEngine(str(checkpoint), device="cpu", dtype="float32")
+    engine.cache = RequestCache(path, SCOPE)
+    asked = instances([("import", " os")])
+    expected = engine.loglikelihood(asked)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE answers SET answer = ?", [json.dumps(answer)])
+    assert engine.loglikelihood(asked) == expected
+
+
+def test_nothing_is_made_before_something_is_kept(tmp_path: Path) -> None:
+    cache = RequestCache(tmp_path / "a" / "requests.sqlite", SCOPE)
+    assert cache.find(keys(3)) == {}
+    cache.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whatever_an_answer_depends_on_is_in_its_scope(checkpoint: Path, texts: list[str], tmp_path: Path) -> None:

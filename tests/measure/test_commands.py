@@ -6,12 +6,18 @@ measure, suites, import, doctor: results on standard output, everything else bes
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from benchmarks.worked_solutions import write_worked
@@ -94,6 +100,100 @@ def test_what_is_wrong_is_one_line(
     assert (found, printed) == (code, "")
     assert message in err
     assert "Traceback" not in err
+
+
+def _changed(**keys: Any) -> Callable[[Path], object]:
+    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+
+
+def _pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def _linked_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "message"),
+    [
+        ("config.json", _changed(hidden_size=10**6), r"it describes 1.99B parameters, which .* cannot be"),
+        ("config.json", _changed(num_hidden_layers=10**5), "num_hidden_layers is 100000, and 1,000 are the most"),
+        ("config.json", _changed(text_config={"num_experts": 10**9}), "num_experts is 1000000000, and 4,096"),
+        ("config.json", _changed(model_type=["own"], auto_map={"AutoModel": "code.Own"}), "brings its own code"),
+        ("config.json", _changed(quantization_config={"quant_method": ["gptq"]}), r"quant_method: .* valid string"),
+        ("config.json", _changed(quantization_config=[4]), "quantization_config: .* valid dictionary"),
+        ("tokenizer_config.json", _changed(model_max_length=[1]), "the torch engine cannot load it: '>' not supported"),
+        ("config.json", _changed(vocab_size=64), "the torch engine cannot load it"),
+        (
+            "tokenizer_config.json",
+            _changed(eos_token=" os"),
+            "gives the token 512, and the model knows 512",
+        ),
+        ("tokenizer_config.json", lambda path: path.write_text("[]"), "expected a mapping of keys to values"),
+        ("tokenizer.json", _linked_to_itself, "Too many levels of symbolic links"),
+        ("generation_config.json", lambda path: path.write_text("[" * 300), "generation_config.json: not readable as"),
+        ("chat_template.jinja", _pipe, "chat_template.jinja: this is a pipe or a device"),
+    ],
+)
+def test_a_spoiled_checkpoint_is_named_and_nothing_is_left(
+    name: str, spoil: Callable[[Path], object], message: str, checkpoint: Path, items: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(checkpoint, tmp_path / "model")
+    spoil(model / name)
+    code, out, err = densing("measure", model, "--suite", "jsonl", "--documents", items, "--out", tmp_path / "out")
+    assert code in (1, 2)
+    assert out == ""
+    assert re.search(message, " ".join(err.split()))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "message"),
+    [
+        ({"metric": "acc,none", "score": "/"}, "unknown task of lm-eval '/'"),
+        (
+            {"metric": "acc,none", "score": "mmlu_nothing"},
+            "unknown task of lm-eval 'mmlu_nothing'; did you mean 'mmlu_",
+        ),
+        ({"metric": "f1,none"}, "unknown metric of densing_jsonl_choice 'f1,none'"),
+        ({"metric": "acc,none", "chance": math.inf}, "mmlu.chance: Input should be less than or equal to 100"),
+        ({"metric": "acc,none", "shots": 10**9}, "mmlu.shots: Input should be less than or equal to 1000"),
+    ],
+)
+def test_a_suite_that_cannot_be_scored_is_refused_before_it_is_measured(
+    benchmark: dict[str, Any], message: str, checkpoint: Path, items: Path, tmp_path: Path
+) -> None:
+    suite = {"suite": "own", "description": "d", "documents": "items"}
+    scored = {"score": "densing_jsonl_choice", **benchmark}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump({**suite, "benchmarks": {"mmlu": scored}}))
+    command = ["measure", checkpoint, "--suite", tmp_path / "s.yaml", "--documents", items, "--out", tmp_path / "out"]
+    code, _, err = densing(*command)
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["score", "--scale", "none"], "has no scale 'none'"),
+        (["score", "--date", "yesterday"], "--date yesterday: not a date"),
+        (["score", "--hardware", "abacus"], "abacus"),
+        (["score", "--date", "2026-01-01", "--name", "Qwen2.5-7B"], "the registry has a model of that name"),
+        (["compare", "Qwen9-7B"], "unknown model 'Qwen9-7B'"),
+    ],
+)
+def test_options_are_refused_before_a_checkpoint_is_measured(
+    command: list[str], message: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = densing(command[0], checkpoint, *command[1:])
+    assert code == 2
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_score_says_before_it_measures_that_the_frame_reads_other_benchmarks(

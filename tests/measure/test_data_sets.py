@@ -6,6 +6,7 @@ Data sets come from the hub or from a folder like it, and a measurement knows wh
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,8 @@ def test_the_revision_that_was_fetched_is_kept(cloze_root: Path) -> None:
     found = {name: source_of(task, cloze_root) for name, task in suite.tasks["tasks"].items()}
     assert found["densing_cloze_hellaswag"] == ("Rowan/hellaswag", commit)
     assert found["densing_cloze_piqa"] == ("baber/piqa", None)
+    note.write_bytes(b"\xff")
+    assert source_of(suite.tasks["tasks"]["densing_cloze_hellaswag"], cloze_root) == ("Rowan/hellaswag", None)
 
 
 def test_what_is_missing_is_named_with_the_command_that_fetches_it(cloze_root: Path, tmp_path: Path) -> None:
@@ -174,6 +177,35 @@ def test_what_is_missing_is_named_with_the_command_that_fetches_it(cloze_root: P
     assert "Rowan/hellaswag: not on this machine, and the hub cannot be reached" in err
     code, _, err = densing("suites", "fetch", "jsonl", "--data-root", tmp_path / "to")
     assert code == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ("[" * 300, "README.md: not readable as YAML .*nested more than 100 deep"),
+        ("a: &a [*a]", "an alias stands inside of what it repeats"),
+        (b"\xff", "README.md, line 2: .* not UTF-8"),
+        ([{"split": "test", "path": "/etc/*.parquet"}], "'/etc/.*' leads out of its folder"),
+        ([{"split": "test", "path": "../*/*"}], "leads out of its folder"),
+        ([{"split": "test", "path": ""}], "README.md: not readable as the card of a data set"),
+        ([{"split": "test"}], "lm-eval cannot load its tasks"),
+    ],
+)
+def test_a_spoiled_card_is_named(files: Any, message: str, tmp_path: Path) -> None:
+    root = write_cloze(tmp_path / "hub")
+    if isinstance(files, list):
+        files = f"configs: {json.dumps([{'config_name': 'default', 'data_files': files}])}"
+    head = files if isinstance(files, bytes) else files.encode()
+    (root / "Rowan" / "hellaswag" / "README.md").write_bytes(b"---\n" + head + b"\n---\n")
+    with pytest.raises(InputError, match=message):
+        _ = load_suite("cloze", data_root=root).tasks
+
+
+def test_a_pipe_among_the_data_is_not_waited_for(tmp_path: Path) -> None:
+    root = write_cloze(tmp_path / "hub")
+    os.mkfifo(root / "Rowan" / "hellaswag" / "default" / "more.parquet")
+    with pytest.raises(InputError, match=r"more\.parquet: this is a pipe or a device"):
+        _ = load_suite("cloze", data_root=root).tasks
 
 
 def test_cloze_asks_as_the_ladder_did(cloze_root: Path) -> None:

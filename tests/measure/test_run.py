@@ -14,6 +14,7 @@ import resource
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,50 @@ def test_a_damaged_measurement_is_measured_again(
     again = measure(checkpoint, load_suite("local", documents=held_out), out=root, limit=40, **OPTIONS)
     assert again.folder is not None
     assert files_of(again.folder) == files_of(measured.folder)
+
+
+@pytest.mark.parametrize("truncated", [None, 3, "a", [1]])
+def test_an_earlier_measurement_whose_settings_are_of_other_kinds_is_measured_again(
+    truncated: Any, measured: Measurement, checkpoint: Path, held_out: Path, tmp_path: Path
+) -> None:
+    """Its checksum is right."""
+    tasks = {name: replace(one, settings={"truncated": truncated}) for name, one in measured.tasks.items()}
+    written = replace(measured, tasks=tasks).write(tmp_path)
+    assert written.folder is not None
+    with pytest.raises(ArtifactError, match="not readable as a measurement of densing"):
+        Measurement.read(written.folder)
+    again = measure(checkpoint, load_suite("local", documents=held_out), out=tmp_path, limit=40, **OPTIONS)
+    assert again.tasks == measured.tasks
+
+
+def test_an_earlier_measurement_of_other_settings_is_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    """Its checksum is right, and it states nothing of what it was measured with."""
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({"instruction": "import", "answer": " os"}))
+    suite = load_suite("jsonl", documents=items)
+    made = measure(checkpoint, suite, out=tmp_path / "out", **OPTIONS)
+    replace(made, settings={"source": str(checkpoint)}, made_from={}).write(tmp_path / "out")
+    assert measure(checkpoint, suite, out=tmp_path / "out", **OPTIONS).settings == made.settings
+    replace(made, settings={}, made_from={}).write(tmp_path / "out")
+    with pytest.raises(InputError, match="holds the measurement of another model of that name, None"):
+        measure(checkpoint, suite, out=tmp_path / "out", **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.drop(columns="correct"), "no column correct"),
+        (lambda rows: rows.assign(correct="right"), "could not convert string to float"),
+        (lambda rows: rows.assign(tokens=[[1]] * len(rows)), "not readable as a table of items"),
+    ],
+)
+def test_items_with_other_columns_are_refused(change: Any, message: str, measured: Measurement, tmp_path: Path) -> None:
+    """Their hash is right."""
+    names = ("line",)
+    rows = {name: change(measured.items(name)) for name in names}
+    written = replace(measured, tasks={name: measured.tasks[name] for name in names}).write(tmp_path, rows)
+    with pytest.raises(ArtifactError, match=message):
+        written.items("line")
 
 
 def test_half_a_measurement_is_finished_and_an_earlier_suites_tasks_are_gone(

@@ -27,6 +27,8 @@ CANNOT_MATTER = {
     "device": "the engine states the kind of device that it uses",
 }
 """The options that are left out of the key, and why."""
+MOST_FILES = 10_000
+"""In a folder that an option names."""
 MODELS_BESIDE = ("peft", "delta", "lora_local_path", "tokenizer")
 """Options that name a folder, or a repository on the hub, to be loaded beside the model."""
 
@@ -64,7 +66,7 @@ def named_files(options: Mapping[str, Any], checkpoint: Checkpoint) -> dict[str,
     """
     found = {}
     for name, value in options.items():
-        if name in CANNOT_MATTER:
+        if name in CANNOT_MATTER or name == "dtype":
             continue
         texts = [text for text in _texts(value) if text]
         paths = [path for text in texts for path in (Path(text), checkpoint.folder / text) if _exists(path)]
@@ -131,5 +133,10 @@ def _exists(path: Path) -> bool:
 
 
 def _contents(path: Path) -> dict[str, str]:
-    files = [path] if path.is_file() else sorted(inner for inner in path.rglob("*") if inner.is_file())
+    files = [path] if path.is_file() else []
+    for seen, inner in enumerate([] if files else path.rglob("*")):
+        if seen == MOST_FILES:
+            raise InputError(f"{path}: an option names this folder of more than {MOST_FILES:,} files; name one inside")
+        files += [inner] if inner.is_file() else []
+    files.sort()
     return {str(file.relative_to(path)): content_hash(file) for file in files}

@@ -57,6 +57,10 @@ class Engine(ABC):
     part : (int, int) or None
         Compute only this part of the batches, counted from 0, of so many; other requests are answered with nothing.
         An engine that does not plan its batches computes all of them.
+    max_length : int
+        Tokens that the model reads at most.
+    vocabulary : int or None
+        Tokens that the model knows; None where the engine does not say.
     """
 
     boundary: Boundary
@@ -65,6 +69,7 @@ class Engine(ABC):
     truncated: set[str]
     part: tuple[int, int] | None = None
     max_length: int
+    vocabulary: int | None = None
 
     @property
     @abstractmethod
@@ -140,6 +145,7 @@ class Engine(ABC):
         longest = self.max_length
         room = [longest - most_tokens[repr(setting)] for setting in settings]
         prompts = self._cut_to_fit(prompts, room, names)
+        self._refuse_unknown_tokens(prompts)
         keys = [request_key("text", *pair) for pair in zip(prompts, settings, strict=True)]
         if any(setting.get("do_sample") for setting in settings):  # a sample is drawn anew each time
             keys = [key + place.to_bytes(4, "little") for place, key in enumerate(keys)]
@@ -173,6 +179,7 @@ class Engine(ABC):
             Encoded(context, request.answer, request.answer_bytes)
             for context, request in zip(contexts, requests, strict=True)
         ]
+        self._refuse_unknown_tokens([part for request in requests for part in (request.context, request.answer)])
         keys = [request_key("answer", request.context, request.answer) for request in requests]
         places = _first_places(keys)
         unique = [requests[place] for place in places]
@@ -197,7 +204,8 @@ class Engine(ABC):
         self, keys: list[bytes], stream: Callable[[set[int]], Iterator[dict[int, Any]]], what: str, nothing: Any
     ) -> dict[bytes, Any]:
         """Results by key. What a piece of the stream gives is kept before the next one is asked for."""
-        results = self.cache.find(keys) if self.cache else {}
+        kept = self.cache.find(keys) if self.cache else {}
+        results = {key: answer for key, answer in kept.items() if isinstance(answer, str) == isinstance(nothing, str)}
         known = {index for index, key in enumerate(keys) if key in results}
         with progress_bar(what, total=len(keys)) as bar:
             bar.advance(len(known))
@@ -226,6 +234,14 @@ class Engine(ABC):
             )
         self.truncated.update(too_long)
         return [self._cut(context, most) for context, most in zip(contexts, room, strict=True)]
+
+    def _refuse_unknown_tokens(self, texts: Sequence[tuple[int, ...]]) -> None:
+        largest = max(map(max, texts), default=0)
+        if self.vocabulary is not None and largest >= self.vocabulary:
+            raise InputError(
+                f"the tokeniser gives the token {largest}, and the model knows {self.vocabulary:,}, counted from 0; "
+                "the tokeniser is of another model: copy that of this one into its folder"
+            )
 
     def _cut(self, context: tuple[int, ...], most: int) -> tuple[int, ...]:
         """The last tokens of a context, behind the special tokens that every text starts with."""

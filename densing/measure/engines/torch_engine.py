@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -26,6 +27,7 @@ from densing.measure.engines.batching import Batch, Limits, plan_batches
 from densing.measure.engines.sharing import Sharing, Way, alone, is_out_of_memory
 from densing.measure.engines.torch_forward import TreeModel
 from densing.measure.engines.torch_greedy import Prompts, Stop, continue_greedily, continues_as_alone, plan_prompts
+from densing.models.size import refuse_more_than_weights
 
 LOGITS_BYTES = 512 << 20
 """Most memory for the logits of a batch; an item that needs more is still computed, alone."""
@@ -100,6 +102,7 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
         self.allow_truncated = allow_truncated
         self.truncated = set()
         self.tree_model = TreeModel(self.model)
+        self.vocabulary = self.tree_model.vocabulary
         tokens = int(batch_tokens or (2048 if self.device.type == "cpu" else 16384))
         self.limits = Limits(
             tokens,
@@ -120,7 +123,7 @@ class TorchEngine(Engine, HFLM):  # type: ignore[misc]
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         """lm-eval's loading; a checkpoint that lacks some of the weights that it describes is refused."""
         loader: Any = self.AUTO_MODEL_CLASS  # type: ignore[has-type]
-        self.AUTO_MODEL_CLASS = _WholeCheckpoints(loader)
+        self.AUTO_MODEL_CLASS = _WholeCheckpoints(loader, self._config)
         try:
             super()._create_model(*arguments, **options)
         finally:
@@ -307,8 +310,12 @@ class _WholeCheckpoints:
     """A transformers class that loads models, and refuses to make up weights."""
 
     loader: Any
+    config: Any
 
     def from_pretrained(self, name: str, **options: Any) -> Any:
+        refuse_more_than_weights(
+            Path(name), self.config, self.loader, trust_remote_code=bool(options.get("trust_remote_code"))
+        )
         model, found = self.loader.from_pretrained(name, output_loading_info=True, **options)
         if missing := sorted(found["missing_keys"]):
             raise InputError(

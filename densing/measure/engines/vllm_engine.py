@@ -10,7 +10,6 @@ because another one starts like it, is computed again without the cache.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import time
 from collections import deque
@@ -35,6 +34,7 @@ from densing.core.errors import InputError
 from densing.core.progress import console
 from densing.measure.boundary import Boundary, Encoded
 from densing.measure.engines.base import Engine
+from densing.measure.weights import adapter_rank
 
 LOGITS_BYTES = (512 << 20) if current_platform.is_cpu() else (2 << 30)
 """Budget for rows of logits as wide as the vocabulary, with the copies that vLLM makes of them."""
@@ -104,7 +104,7 @@ class VllmEngine(Engine, VLLM):  # type: ignore[misc]
         text_config = AutoConfig.from_pretrained(
             pretrained, trust_remote_code=options.get("trust_remote_code", False)
         ).get_text_config()
-        self._vocabulary = int(text_config.vocab_size)
+        self.vocabulary = self._vocabulary = int(text_config.vocab_size)
         rows = max(1, LOGITS_BYTES // (4 * COPIES_OF_LOGITS * self._vocabulary))
         if rows < (options.get("max_model_len") or text_config.max_position_embeddings):
             # A prompt's logits are made at once for as many of its tokens as are read at once.
@@ -278,11 +278,14 @@ def _adapter_options(adapter: Path) -> dict[str, Any]:
     generate a token: that is wrong for the log-probabilities of a prompt, and fails on a CPU.
     """
     try:
-        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-        rank = max([config["r"], *(config.get("rank_pattern") or {}).values()])
+        rank = adapter_rank(adapter)
+        if rank is None:
+            raise ValueError("it has no rank, r")
         with safe_open(adapter / "adapter_model.safetensors", "pt") as tensors:
             layers = sorted({name.partition(".lora_")[0].rpartition(".")[2] for name in tensors.keys()})  # noqa: SIM118
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(
             f"{adapter}: not a LoRA adapter as peft writes one, with adapter_config.json and "
             f"adapter_model.safetensors ({error})"
