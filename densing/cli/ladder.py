@@ -160,9 +160,13 @@ def load(
         densing ladder load EleutherAI/pythia-14m EleutherAI/pythia-70m --tokens per-step:2097152 --select "step*000"
         densing ladder load reference_models/quickstart --losses losses.csv
     """
-    from densing.core.files import atomic
+    from densing.core.files import atomic, refuse_foreign
     from densing.ladder.load import load_ladder
+    from densing.ladder.manifest import MANIFEST
 
+    for path in (losses, out and out / MANIFEST):
+        if path:
+            refuse_foreign(path)
     ladder = load_ladder(
         source, tokens, select=select or (), show=lambda found: typer.echo(printable(_ladder_text(found)), err=True)
     )

@@ -48,6 +48,22 @@ LONGEST_NUMBER = 100
 # writing
 
 
+def refuse_foreign(path: Path) -> None:
+    """Refuse to write over an artifact's place in which there is a file that densing did not write.
+
+    Raises
+    ------
+    InputError
+        Names the file.
+    """
+    if not path.is_file():
+        return
+    with open_regular(path) as file:
+        start = file.read(200)
+    if start and b"densing/" not in start:  # an artifact begins with its schema
+        raise InputError(f"{path}: densing did not write this file, and would replace it; name another, or move it")
+
+
 @contextmanager
 def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file beside `path` and rename it into place when the block ends without an error.

@@ -131,6 +131,21 @@ def test_losses_are_written_as_the_fit_reads_them(trained: tuple[Path, Ladder], 
     assert not (tmp_path / "none.csv").exists()
 
 
+def test_a_stranger_s_file_is_not_written_over(trained: tuple[Path, Ladder], tmp_path: Path) -> None:
+    for name in ("losses.csv", "manifest.json"):
+        (tmp_path / name).write_text("mine")
+    for given in (("--losses", tmp_path / "losses.csv"), ("--losses", tmp_path / "new.csv", "--out", tmp_path)):
+        code, _, err = densing("load", trained[0], *given)
+        assert code == 2
+        assert "densing did not write this file" in err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "losses.csv": "mine",
+        "manifest.json": "mine",
+    }
+    for _ in range(2):
+        assert densing("load", trained[0], "--losses", tmp_path / "own.csv", "--out", tmp_path / "own")[0] == 0
+
+
 def test_a_plan_says_how_exactly_its_ladder_would_measure() -> None:
     found = {}
     for name in ("densing-law", "open"):

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from densing.core.artifacts import sha256_of_data
 from densing.core.errors import InputError
+from densing.core.files import files_below
 from densing.core.hub import HUB_NAME, WEIGHTS, download
 from densing.measure.checkpoint import Checkpoint, content_hash
 
@@ -27,8 +28,6 @@ CANNOT_MATTER = {
     "device": "the engine states the kind of device that it uses",
 }
 """The options that are left out of the key, and why."""
-MOST_FILES = 10_000
-"""In a folder that an option names."""
 MODELS_BESIDE = ("peft", "delta", "lora_local_path", "tokenizer")
 """Options that name a folder, or a repository on the hub, to be loaded beside the model."""
 
@@ -133,10 +132,5 @@ def _exists(path: Path) -> bool:
 
 
 def _contents(path: Path) -> dict[str, str]:
-    files = [path] if path.is_file() else []
-    for seen, inner in enumerate([] if files else path.rglob("*")):
-        if seen == MOST_FILES:
-            raise InputError(f"{path}: an option names this folder of more than {MOST_FILES:,} files; name one inside")
-        files += [inner] if inner.is_file() else []
-    files.sort()
+    files = [path] if path.is_file() else files_below(path, "*")
     return {str(file.relative_to(path)): content_hash(file) for file in files}
