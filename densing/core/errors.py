@@ -32,6 +32,11 @@ class InputError(DensingError, ValueError):
     exit_code = 2
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether a library failed, and nobody asked the program to end; libraries in Rust have a failure of their own."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not among the known ones, with up to three that are close to it.
 

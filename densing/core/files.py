@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import mkdtemp, mkstemp
 from typing import IO, TYPE_CHECKING, Any
 
-from densing.core.errors import InputError, listed
+from densing.core.errors import InputError, is_failure, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,11 +269,13 @@ def reading(path: Path | str, form: str, remedy: str = "give another file, or ma
         raise InputError(f"{path}: no such file") from error
     except PermissionError as error:
         raise InputError(f"{path}: you may not read this file; change its permissions, or give another one") from error
-    except Exception as error:  # each library raises errors of its own for a damaged file
+    except BaseException as error:  # each library raises errors of its own for a damaged file
+        if not is_failure(error):
+            raise
         raise InputError(f"{path}: not readable as {form} ({_cause(error)}); {remedy}") from error
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     """What went wrong, without the input that some libraries print in full."""
     text = " ".join(str(error)[:2000].split())
     return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

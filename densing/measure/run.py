@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from densing.core.artifacts import ArtifactError, sha256_of_data
-from densing.core.errors import DensingError, InputError, unknown
+from densing.core.errors import DensingError, InputError, is_failure, unknown
 from densing.core.files import refuse_special_files
 from densing.measure.cache import RequestCache
 from densing.measure.checkpoint import Checkpoint, find_checkpoint, refuse_without_tokeniser
@@ -253,12 +253,12 @@ def prepare(
         checkpoint = replace(checkpoint, name=name)
     ask_for_consent(suite, settings.run_unsafe_code)
     options = with_local_folders(settings.arguments)
-    # Found before the model is loaded, so that one that does not work here is named at once.
     for name in MODELS_BESIDE:  # refused before the model is loaded
         if isinstance(options.get(name), str) and Path(options[name]).is_dir():
             refuse_special_files(Path(options[name]))
             if name in ADAPTERS:
                 adapter_rank(Path(options[name]))
+    # Found before the model is loaded, so that one that does not work here is named at once.
     sandbox = find_sandbox(settings.sandbox) if suite.unsafe_tasks else None
     return Run(checkpoint, suite, row, settings, options, named_files(options, checkpoint), limit, out, sandbox)
 
@@ -291,7 +291,9 @@ def loaded_engine(name: str, checkpoint: Checkpoint, options: dict[str, Any]) ->
         engine.fingerprint()  # also asks the tokeniser something
     except DensingError:
         raise
-    except Exception as error:  # whatever a library, or a model's own code, may raise
+    except BaseException as error:  # whatever a library, or a model's own code, may raise
+        if not is_failure(error):
+            raise
         raise DensingError(
             f"{checkpoint.source}: the {name} engine cannot load it: {_first_lines(error)}{remedy(checkpoint, options)}"
         ) from error

@@ -116,6 +116,15 @@ def _linked_to_itself(path: Path) -> None:
     path.symlink_to(path.name)
 
 
+def _merging_nothing(path: Path) -> None:
+    """A merge on which the library of tokenisers, which is in Rust, panics."""
+    data = json.loads(path.read_text())
+    vocabulary = data["model"]["vocab"]
+    data["model"] |= {"continuing_subword_prefix": "-", "vocab": {**vocabulary, "": len(vocabulary)}}
+    data["model"]["merges"] = [[next(iter(vocabulary)), ""]]
+    path.write_text(json.dumps(data))
+
+
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [
@@ -133,6 +142,7 @@ def _linked_to_itself(path: Path) -> None:
             "gives the token 512, and the model knows 512",
         ),
         ("tokenizer_config.json", lambda path: path.write_text("[]"), "expected a mapping of keys to values"),
+        ("tokenizer.json", _merging_nothing, "the torch engine cannot load it: slice index starts at"),
         ("tokenizer.json", _linked_to_itself, "Too many levels of symbolic links"),
         ("generation_config.json", lambda path: path.write_text("[" * 300), "generation_config.json: not readable as"),
         ("chat_template.jinja", _pipe, "chat_template.jinja: this is a pipe or a device"),
