@@ -138,6 +138,10 @@ def first(state: dict[str, Any]) -> str:
         (lambda state: state.update(trunk_history=[[1]]), "trunk_history.0"),
         (lambda state: state.pop("recipe"), "recipe: Field required"),
         (lambda state: state["snapshot"].pop("optimizer"), "KeyError: 'optimizer'"),
+        (
+            lambda state: state["snapshot"]["optimizer"]["param_groups"][-1].update(weight_decay={"a": 0.1}),
+            "weight_decay",
+        ),
         (lambda state: state["snapshot"]["model"].pop(first(state)), "are another model's"),
         (lambda state: state["snapshot"]["model"][first(state)].mul_(float("nan")), "are no finite numbers"),
         (

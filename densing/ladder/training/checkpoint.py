@@ -31,6 +31,7 @@ STATE_BYTES = 12
 Recipe = dict[str, str | int | float]
 History = list[tuple[Count, Finite]]
 """(step, mean training loss since the entry before), nats per token."""
+_Groups = list[dict[str, float | bool | str | list[Any] | tuple[Any, ...] | None]]
 Form = tuple[tuple[int, ...], str]
 """Of a tensor: its shape and its type."""
 
@@ -165,6 +166,7 @@ def refuse_other_model(path: Path, snapshot: Mapping[str, Any], forms: Mapping[s
     """
     with _reading_state(path):
         moments = snapshot["optimizer"]["state"]
+        typed(snapshot["optimizer"]["param_groups"], _Groups)
         for tensors in (
             snapshot["model"],
             *({name: moments[name][key] for name in forms} for key in ("exp_avg", "exp_avg_sq")),

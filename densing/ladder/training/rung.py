@@ -295,7 +295,12 @@ class _Run:
         if state is None or state.branch_steps != branch_steps or state.step not in steps:
             return False
         self.meter.resumed(state.step)
-        self.trainer.restore(state.snapshot)
+        try:
+            self.trainer.restore(state.snapshot)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # a device that fails raises another
+            raise InputError(
+                f"{path}: the optimiser's settings are not those of a state ({error}); delete it to train again"
+            ) from error
         self.state = state
         state.snapshot = {}
         return True
