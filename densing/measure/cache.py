@@ -75,8 +75,6 @@ class RequestCache:
         """Whether the file has the table, and nothing else: a view, a trigger or other columns are not densing's."""
         if self._connection is None and not self.path.exists():
             return False
-        if self.path.exists() and not self.path.is_file():
-            raise InputError(f"{self.path}: a folder, a pipe or a device cannot be a cache of requests; name a file")
         with self._named_errors():
             made = [sql for (sql,) in self._connected().execute("SELECT sql FROM sqlite_master LIMIT 2")]
         if made not in ([], [TABLE]):

@@ -243,7 +243,7 @@ class Trainer:
 
     def _known(self, tokens: torch.Tensor) -> torch.Tensor:
         """Tokens on the CPU, all of which the embedding has a row for."""
-        if len(tokens) and (largest := int(tokens.max())) >= self.config.tokenizer.vocabulary:
+        if len(tokens) and (largest := int(tokens.numpy().max())) >= self.config.tokenizer.vocabulary:
             raise InputError(
                 f"{self.corpus.folder}: token {largest:,} lies beyond the vocabulary of "
                 f"{self.config.tokenizer.vocabulary:,}; delete the folder and train again to make the corpus anew"
