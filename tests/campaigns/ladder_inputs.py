@@ -7,7 +7,7 @@ import os
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import chdir
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -38,6 +38,16 @@ SWEEP = {
     "suites": [{"suite": "one.yaml", "documents": "one.jsonl"}, {"suite": "two.yaml", "documents": "two.jsonl"}],
     "settings": {"default": {"dtype": "float32", "device": "cpu", "options": {"batch_tokens": 128}}},
 }
+
+
+@contextmanager
+def _inside(folder: str) -> Iterator[None]:
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 class _Killed(BaseException):
@@ -168,11 +178,11 @@ def _each(name: str, arguments: list[str], files: Mapping[str, bytes], spoiled: 
 @cache
 def ladder_inputs() -> tuple[Input, ...]:
     """What ladders and sweeps left, with each of their files as the spoiled one."""
-    with tempfile.TemporaryDirectory() as one, chdir(one):
+    with tempfile.TemporaryDirectory() as one, _inside(one):
         half, trunk, branch, trained = _ladders()
-    with tempfile.TemporaryDirectory() as other, chdir(other):
+    with tempfile.TemporaryDirectory() as other, _inside(other):
         sweep = _sweep()
-    with tempfile.TemporaryDirectory() as third, chdir(third):
+    with tempfile.TemporaryDirectory() as third, _inside(third):
         decided, changed = _registries()
     ladder = ["l.yaml", "--out", "lad"]
     status, train, corpus = (["ladder", what, *ladder] for what in ("status", "train", "corpus"))

@@ -269,23 +269,24 @@ def spoil_state(content: bytes, draw: random.Random) -> bytes:
     """A state of training with another value, shape or type somewhere in it, and sums that are right for it."""
     import torch
 
+    change: Callable[[Any], Any] = draw.choice([
+        lambda one: one * float("nan"), lambda one: one * 1e30, lambda one: -one, lambda one: one[:0] if one.ndim else one[None],
+        lambda one: one[None], lambda one: one.double(), lambda one: one.bool(), lambda one: one.to(torch.complex64),
+        lambda one: one.to_sparse(), lambda one: one.reshape(-1)[:1].expand(10**9), lambda one: one.to("meta"), lambda one: one.numel(),
+    ])  # fmt: skip
     try:
         data = torch.load(io.BytesIO(content), weights_only=True)
         part = draw.choice([data["snapshot"]["model"], *data["snapshot"]["optimizer"]["state"].values()])
         key = draw.choice(sorted(part))
-        one = part[key] * 1 if part[key].numel() < 10**6 else part[key][:3]  # it may be expanded
+        if draw.random() < 0.4:
+            part[key] = change(part[key] if part[key].numel() < 10**6 else part[key][:3])  # it may be expanded
+        else:
+            _spoil_data(data, draw)
+        file = io.BytesIO()
+        torch.save(data, file)
+        return file.getvalue()
     except Exception:  # it is spoiled already
         return spoil_bytes(content, draw)
-    if draw.random() < 0.4:
-        part[key] = draw.choice(
-            [one * float("nan"), one * 1e30, -one, one[:0] if one.ndim else one[None], one[None], one.double(), one.bool(),
-             one.to(torch.complex64), one.to_sparse(), one.reshape(-1)[:1].expand(10**9), one.to("meta"), one.numel()]
-        )  # fmt: skip
-    else:
-        _spoil_data(data, draw)
-    file = io.BytesIO()
-    torch.save(data, file)
-    return file.getvalue()
 
 
 def spoil_header(content: bytes, draw: random.Random) -> bytes:
