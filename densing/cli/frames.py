@@ -208,12 +208,16 @@ def compare(
     from densing.trend.exponential import AT_CHANCE, TOO_DENSE, left_out_lines
     from densing.trend.rulers import compare_frames, densities_side_by_side
 
+    frames = [load_frame(name) for name in names or ()]
+    called = [frame.name for frame in frames]
+    if twice := next((name for name in called if called.count(name) > 1), None):
+        raise InputError(f"two of these frames are called {twice}; give each once, and another name to one of your own")
     if tokens_per_param is not None:
-        frames = [load_frame(name) for name in names or _distinct_laws(frame_names())]
+        frames = frames or [load_frame(name) for name in _distinct_laws(frame_names())]
         _compare_readings(frames, tokens_per_param, benchmark, since, json)
         return
     with console.status("refitting the frames' replicates"):
-        frames = [load_frame(name) for name in names or frame_names()]
+        frames = frames or [load_frame(name) for name in frame_names()]
         rows = compare_frames([frame for frame in frames if names or AVERAGE in frame.benchmarks], models)
     frontier = rows[0].identified.frontier_names if rows[0].identified else ()
     shown = model or [name for name in rows[0].densities.names if name in frontier]
