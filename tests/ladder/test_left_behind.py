@@ -6,6 +6,7 @@ pytest tests/ladder/test_left_behind.py
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,13 @@ def test_a_spoiled_state_is_refused(
     assert problem in message
     code, _ = run(unfinished, config, "status")
     assert code == 0
+
+
+def test_a_pipe_in_the_place_of_the_log_is_refused(unfinished: Path, config: LadderConfig) -> None:
+    log = unfinished / "t1" / "log.jsonl"
+    log.unlink(missing_ok=True)
+    os.mkfifo(log)
+    assert "log.jsonl: this is a pipe or a device" in refused(unfinished, config, "train")
 
 
 def test_settings_of_the_optimiser_are_the_configurations(unfinished: Path, config: LadderConfig) -> None:

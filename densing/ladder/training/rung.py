@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from densing.core.devices import peak_flops
 from densing.core.errors import DensingError, InputError
-from densing.core.files import atomic_folder
+from densing.core.files import atomic_folder, refuse_special_files
 from densing.core.progress import Bar, progress_bar
 from densing.ladder.config import LadderConfig, Shape
 from densing.ladder.corpus.shards import Corpus
@@ -165,6 +165,7 @@ class Rung:
             As `record` and `state`.
         """
         if self.missing:
+            refuse_special_files(self.folder)  # the log is one of its files
             for path in (self.trunk_path, self.branch_path):
                 self.state(path)
 
